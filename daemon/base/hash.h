@@ -14,6 +14,8 @@ void sha256_of(const void *p, size_t n, uint8_t digest[SHA256_LEN]);
 void sha512_of(const void *p, size_t n, uint8_t digest[64]);
 /* Castagnoli, as in RFC 3720; crc of nothing is 0; chain by passing the last value */
 uint32_t crc32c(uint32_t crc, const void *p, size_t n);
+/* the same without the help of the CPU */
+uint32_t crc32c_table(uint32_t crc, const void *p, size_t n);
 
 /* lower-case hex with a NUL; to has 2n+1 octets */
 void hex_of(const void *p, size_t n, char *to);

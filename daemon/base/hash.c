@@ -1,0 +1,95 @@
+#include "base/hash.h"
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+/* A digest fails only when memory is gone or OpenSSL is broken; nothing can be proven then. */
+static void must(int ok)
+{
+	if (ok == 1)
+		return;
+	fputs("newsxd: OpenSSL cannot compute a digest\n", stderr);
+	abort();
+}
+
+struct sha256 {
+	EVP_MD_CTX *ctx;
+	EVP_MD *md;
+};
+
+struct sha256 *sha256_new(void)
+{
+	struct sha256 *sha = calloc(1, sizeof(*sha));
+
+	if (sha == NULL)
+		return NULL;
+	sha->ctx = EVP_MD_CTX_new();
+	sha->md = EVP_MD_fetch(NULL, "SHA256", NULL);
+	if (sha->ctx == NULL || sha->md == NULL || EVP_DigestInit_ex2(sha->ctx, sha->md, NULL) != 1)
+		sha256_free(&sha);
+	return sha;
+}
+
+void sha256_add(struct sha256 *sha, const void *p, size_t n)
+{
+	if (n > 0)
+		must(EVP_DigestUpdate(sha->ctx, p, n));
+}
+
+void sha256_end(struct sha256 *sha, uint8_t digest[SHA256_LEN])
+{
+	must(EVP_DigestFinal_ex(sha->ctx, digest, NULL));
+	must(EVP_DigestInit_ex2(sha->ctx, sha->md, NULL));
+}
+
+void sha256_free(struct sha256 **sha)
+{
+	if (*sha == NULL)
+		return;
+	EVP_MD_CTX_free((*sha)->ctx);
+	EVP_MD_free((*sha)->md);
+	free(*sha);
+	*sha = NULL;
+}
+
+void sha256_of(const void *p, size_t n, uint8_t digest[SHA256_LEN])
+{
+	must(EVP_Digest(n > 0 ? p : "", n, digest, NULL, EVP_sha256(), NULL));
+}
+
+void sha512_of(const void *p, size_t n, uint8_t digest[64])
+{
+	must(EVP_Digest(n > 0 ? p : "", n, digest, NULL, EVP_sha512(), NULL));
+}
+
+void spoken_of(const void *spki, size_t n, char *to)
+{
+	uint8_t digest[64];
+
+	sha512_of(spki, n, digest);
+	for (unsigned i = 0; i < 12; i++) {
+		uint64_t u = 0;
+
+		for (unsigned j = 0; j < 5; j++)
+			u = u << 8 | digest[i * 5 + j];
+		snprintf(to + i * 6, 7, "%05u%s", (unsigned)(u % 100000), i < 11 ? " " : "");
+	}
+}
+
+void random_octets(void *to, size_t n)
+{
+	uint8_t *p = to;
+
+	while (n > 0) {
+		ssize_t got = getrandom(p, n, 0);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			abort();
+		p += got;
+		n -= (size_t)got;
+	}
+}
