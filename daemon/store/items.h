@@ -1,0 +1,159 @@
+/*
+ * items.h - the environment `items`, private to the store room: tables, keys, and who writes what.
+ *
+ *   table          key                                        value
+ *   meta           name                                       "format" u32, "epoch" u64, "node", "wall" i64, counters
+ *   items          sequence (integer)                         record head + facts + envelope + document, first cut
+ *   bodies         sequence << 8 + chunk (integer)            the rest of that octet string, 4,076 octets + CRC32C each
+ *   feed           position (integer)                         sequence, running total of items, of octets, lane, channel-free
+ *   flash          position (integer)                         nothing
+ *   stories        SHA-256 identity | SHA-256 story           identity row | story row
+ *   uses           part number + sequence (big-endian)        nothing
+ *   doomed         part number (integer)                      nothing
+ *   had            part number + partner number (big-endian)  nothing
+ *   subscriptions  number (big-endian u32), names: "p:NAME" "s:NAME"     definition | number
+ *   filters        subscription u32 + generation u32 (be)     channel patterns + filter text
+ *   owed           subscription u32 + first position u64 (be) last position (UINT64_MAX = live tail), filter
+ *                                                             generation, retry-not-before, attempts
+ *   receipts       subscription u32 + first position u64 (be) packed run of (position, time, result)
+ *   held           release time u64 + sequence u64 (be)       nothing (release UINT64_MAX: withheld, no time)
+ *
+ * Files: records.c (cut, CRC, join), put.c (+ stories.c, held.c): PUT, releases; owed.c (rows: add, cut out, merge), settle.c,
+ * subs.c (DEFINE, FORGET, matching), fetch.c (CLAIM, FETCH in the reader), retire.c (retention, expiry), items.c (open, create, batch, maintain).
+ * Values that go to disk are packed by hand, little-endian, each with a version octet first; never a raw struct.
+ */
+#pragma once
+#include "store/db.h"
+#include "store/store.h"
+
+enum items_table {
+	T_META, T_ITEMS, T_BODIES, T_FEED, T_FLASH, T_STORIES, T_USES, T_DOOMED, T_HAD,
+	T_SUBSCRIPTIONS, T_FILTERS, T_OWED, T_RECEIPTS, T_HELD, ITEMS_TABLES,
+};
+extern const struct db_table items_tables[ITEMS_TABLES];
+
+enum item_state {
+	ITEM_RELEASED = 1,   /* has a position */
+	ITEM_HELD = 2,	     /* embargo or withheld */
+	ITEM_DOCUMENT = 3,   /* kept for items released before their parts; never committed by this version */
+	ITEM_SUPERSEDED = 4, /* an older version: never sent to versions = latest; position 0 when it was still held */
+	ITEM_KILLED = 5,     /* a tombstone stands over it */
+	ITEM_QUARANTINED = 6,
+};
+/* what the record says besides the octets; facts point into the buffer given to record_read() */
+struct record {
+	enum item_state state;
+	enum lane lane;
+	uint32_t partner;
+	uint64_t sequence, position;
+	int64_t stored_ms, received_ms, released_ms;
+	uint8_t content[32], story[32], identity[32];
+	uint32_t envelope_n, document_n;
+	unsigned parts_n;
+	struct store_part *parts; /* malloc'ed with names behind it */
+	struct facts facts;
+};
+/* -- records.c: one octet string, cut into the items row and bodies. */
+void record_write(struct txn *txn, const struct record *record, struct slice envelope, struct slice document);
+/* octets (envelope + document, malloc'ed) are read only if ret_octets != NULL. CRC checked: NX_ECORRUPT. returns 0, NX_ENOENT ... */
+int record_read(struct txn *txn, uint64_t sequence, struct record *ret, uint8_t **ret_octets);
+void record_done(struct record *record);
+void record_state(struct txn *txn, uint64_t sequence, enum item_state state, uint64_t position, int64_t released_ms);
+uint64_t record_remove(struct txn *txn, uint64_t sequence); /* pages freed, about */
+unsigned record_pages(size_t facts_n, size_t envelope_n, size_t document_n); /* worst case, for the marks */
+
+/* -- feed rows (put.c writes, all read) */
+struct feed_row {
+	uint64_t position, sequence, total_items, total_octets; /* totals including this one */
+	enum lane lane;
+	bool kill;
+};
+bool feed_get(struct txn *txn, uint64_t position, struct feed_row *ret);
+bool feed_parse(struct slice key, struct slice value, struct feed_row *ret);
+uint64_t feed_append(struct txn *txn, const struct record *record); /* gives the next position; flash row too */
+
+/* -- stories.c */
+struct story_row {
+	uint64_t newest, newest_released; /* sequences; 0 = none */
+	uint64_t kill;			  /* sequence of the tombstone; 0 = none */
+	int64_t created_ms;		  /* versioncreated of the newest */
+	char version[VERSION_MAX + 1], channel[NAME_MAX_ + 1];
+	int64_t stored_ms;
+};
+bool story_get(struct txn *txn, const uint8_t story[32], struct story_row *ret);
+void story_put(struct txn *txn, const uint8_t story[32], const struct story_row *row);
+/* the identity already known? sequence, content hash, state. The place where `fresh` will be looked into first. */
+bool story_seen(struct txn *txn, const uint8_t identity[32], uint64_t *ret_sequence, uint8_t ret_content[32]);
+/* would this item be sent to a subscription now? ACKED = yes, SUPERSEDED, KILLED */
+enum settle_how story_verdict(struct txn *txn, const struct record *record, bool versions_all);
+
+/* -- the directory of partners and subscriptions: immutable, reference-counted, swapped by DEFINE; any thread may hold one */
+struct sub {
+	uint32_t number, partner, generation;
+	char name[NAME_MAX_ + 1], partner_name[NAME_MAX_ + 1];
+	char *channels, *rights; /* '\n' joined; of the newest generation; rights now */
+	bool versions_all, frozen;
+	int64_t backlog_age_ms;
+	uint64_t backlog_size;
+};
+struct subdir {
+	unsigned n;
+	struct sub *subs; /* by number */
+	int refs;
+};
+
+/* -- items.c: the room's writer side, called by the items worker (or in line) */
+struct items;
+struct items_conf {
+	const char *dir; /* DIRECTORY/items */
+	uint64_t size;
+	const struct store_conf *store; /* times and ceilings; items copies what it needs at each reload */
+	void (*event)(void *arg, const struct store_event *event); /* called in the writer's thread; the door passes it on */
+	/* a part that no item uses any more: the door starts its deletion when it is not leased */
+	void (*unused)(void *arg, uint64_t part);
+	void *arg;
+};
+int items_open(const struct items_conf *conf, struct items **ret, struct why *why);
+void items_close(struct items **items);
+void items_reload(struct items *items, const struct store_conf *conf);
+struct db *items_db(struct items *items);
+/*
+ * run a list of requests (linked by next, in order) in one transaction and commit; sets each one's code and receipt.
+ * requests over a mark are left out with NX_EFULL before the first put; MAP_FULL all the same: again without items, then
+ * items one a transaction. returns 0, or NX_EUNSURE / NX_EIO: fatal, no done() for any of them
+ */
+int items_batch(struct items *items, struct store_req *list, int64_t boot_ms, int64_t wall_ms);
+/* at most how many of `list` belong in one batch (256 requests, 1,000 pages; PUTs of one partner at most 32 while others wait) */
+unsigned items_batch_size(const struct items *items, const struct store_req *list);
+/* one bounded transaction of releases, expiry, retirement ... returns 1 when there is more, 0 when not, negative: fatal */
+int items_maintain(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised);
+void items_clock_ok(struct items *items);
+/* step (1) and (3) of deleting a part; requests of kind REQ_INTERNAL run through items_batch */
+struct items_part_req {
+	struct store_req req;
+	uint64_t part;
+	bool doom; /* true: (1) write doomed, NX_EEXIST if a use stands; false: (3) remove doomed and had */
+};
+int items_doomed(struct items *items, uint64_t **ret, size_t *ret_n); /* at start: resume at (2) */
+void items_state(const struct items *items, struct store_state *ret); /* atomics */
+struct subdir *items_subs(struct items *items); /* takes a reference; thread: any */
+void subdir_free(struct subdir **subdir);
+
+/* in the reader's thread, with its own read txn */
+int items_claim(struct items *items, struct txn *txn, struct store_claim *claim);
+int items_fetch(struct items *items, struct txn *txn, struct store_fetch *fetch);
+bool items_had(struct txn *txn, uint64_t part, uint32_t partner);
+bool items_is_doomed(struct txn *txn, uint64_t part);
+
+/* -- owed.c, settle.c, subs.c, retire.c, put.c, held.c: what items_batch and items_maintain call */
+void items_put(struct items *items, struct txn *txn, struct store_put *put, int64_t wall_ms);
+void items_settle(struct items *items, struct txn *txn, struct store_settle *settle, int64_t wall_ms);
+void items_later(struct items *items, struct txn *txn, struct store_later *later, int64_t wall_ms);
+void items_owe_again(struct items *items, struct txn *txn, struct store_owe_again *again, int64_t wall_ms);
+void items_define(struct items *items, struct txn *txn, struct store_define *define, int64_t wall_ms);
+void items_forget(struct items *items, struct txn *txn, struct store_forget *forget, int64_t wall_ms);
+int items_release(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised); /* held.c: due items; own txn */
+int items_expire(struct items *items, int64_t wall_ms);  /* own txn each; 1 = more */
+int items_retire(struct items *items, int64_t wall_ms);
+int items_vanished(struct items *items, int64_t wall_ms);
+/* a kill settles what stands owed of the older versions: the verdict at fetch does it; nothing to do at put */
