@@ -2,6 +2,7 @@
 # B=DIR builds elsewhere; SAN=1, TSAN=1 and WERROR=1 do what they say, each in a tree of its own.
 
 VERSION := 0.1.0
+comma   := ,
 SAN     ?=
 TSAN    ?=
 WERROR  ?=
@@ -22,7 +23,7 @@ OPT     ?= -O2 -g -D_FORTIFY_SOURCE=2
 else
 OPT     ?= -O1 -g -fno-omit-frame-pointer
 endif
-SANFLAGS := $(if $(SAN),-fsanitize=address,undefined -fno-sanitize-recover=undefined -DFAULTS) \
+SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -DFAULTS) \
             $(if $(TSAN),-fsanitize=thread -DFAULTS)
 CFLAGS  ?=
 ALL_CFLAGS = $(STD) $(OPT) $(WARN) $(HARDEN) $(if $(WERROR),-Werror) $(SANFLAGS) -D_GNU_SOURCE \
@@ -49,7 +50,6 @@ libs.daemon/net    := -levent_core -lssl -lcrypto
 libs.daemon/core   :=
 libs.client        := -lssl -lcrypto
 
-comma := ,
 src   = $(filter-out client/newsxctl.c,$(sort $(wildcard $(1)/*.c)))
 obj   = $(patsubst %.c,$(B)/%.o,$(1))
 lib   = $(B)/$(1)/room.a
