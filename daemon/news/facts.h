@@ -28,6 +28,8 @@ struct facts {
 	uint8_t *block; /* malloc'ed */
 };
 void facts_done(struct facts *facts);
+/* a copy with a block of its own; ret may be from (whose block stays the caller's). returns 0 or NX_ENOMEM */
+int facts_copy(const struct facts *from, struct facts *ret);
 
 /* urgency 1 or 2 and every kill travel in the flash lane */
 enum lane facts_lane(const struct facts *facts);
@@ -36,18 +38,20 @@ static inline bool facts_kill(const struct facts *facts)
 	return facts->status == STATUS_CANCELED;
 }
 
-/* the binary form: at most 24 KiB. returns 0 and malloc'ed octets, or NX_ENOMEM */
+/* the binary form: at most 24 KiB. Its first octet is its format; a reader skips what it does not know at the end.
+ * returns 0 and malloc'ed octets, NX_EARG (a field above its ceiling), NX_ENOMEM */
 int facts_write(const struct facts *facts, uint8_t **ret, size_t *ret_n);
 /* returns 0 (a copy is made), NX_ECORRUPT, NX_ENOMEM */
 int facts_read(struct slice from, struct facts *ret);
 
 /*
  * version_compare - which of two versions of one story is newer? As unsigned integers (of any length) when both
- * are digits, else by versioncreated.
+ * are digits ("007" and "7" are then equal), else by versioncreated.
  * returns  0 and *ret <0, 0, >0; NX_EORDER when they differ and neither rule decides
  */
 int version_compare(struct slice a, int64_t a_created_ms, struct slice b, int64_t b_created_ms,
 		    int *ret);
-/* SHA-256(origin NUL uri) and SHA-256(origin NUL uri NUL version [NUL "kill"]): keys of the store */
+/* SHA-256(origin NUL uri) and SHA-256(origin NUL uri NUL version [NUL "kill"]): keys of the store.
+ * Origin, uri and version must be within NAME_MAX_, URI_MAX, VERSION_MAX, as those of story_read() and facts_read() are. */
 void facts_story_key(const struct facts *facts, uint8_t key[32]);
 void facts_identity_key(const struct facts *facts, uint8_t key[32]);
