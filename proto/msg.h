@@ -35,6 +35,10 @@ enum lane { LANE_ROUTINE = 0, LANE_FLASH = 1, LANES = 2 };
 enum result { RESULT_STORED = 0, RESULT_DUPLICATE = 1, RESULT_HELD = 2, RESULT_SUPERSEDED = 3 };
 const char *result_word(enum result result);
 #define STAGE_COMPLETE 2
+#define ITEM_HEAD      40 /* octets before the first octets of an ITEM */
+#define MORE_HEAD      12
+#define DATA_HEAD      16
+#define ACK_ENTRY      26 /* the shortest entry, and the one we write */
 
 #define NAME_MAX_ 64 /* node, partner, subscription, channel: octets */
 

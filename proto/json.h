@@ -1,0 +1,74 @@
+/*
+ * json.h - private to proto: JSON in through jansson, out by hand.
+ *
+ * Hides jansson (json.c is its only user here). Knows nothing of what the keys mean. Readers are
+ * sticky: the first wrong value sets bad and fills why; everything after that gives nothing.
+ */
+#pragma once
+#include "proto/err.h"
+
+#define JS_COUNT_MAX ((UINT64_C(1) << 53) - 1) /* what counts stays below 2^53 */
+
+struct js; /* a value inside a tree; the root is freed with js_free() */
+
+struct js_limits {
+	size_t octets;
+	unsigned depth, values;
+};
+/* returns 0, NX_EJSON (not one object, too large), NX_EDUPKEY, NX_EDEPTH, NX_EVALUES, NX_ENOMEM */
+int js_read(struct slice text, const struct js_limits *limits, struct js **ret, struct why *why);
+void js_free(struct js **js);
+
+struct js_in {
+	const struct js *object; /* where keys are looked up */
+	bool bad;
+	struct why *why; /* words only; the caller knows its code */
+};
+/* a string of least to size - 1 octets without control octets; "" when it is not there or null (if
+ * least is 0) */
+void js_text(struct js_in *in, const char *key, size_t least, char *to, size_t size);
+/* words for a person: control octets become spaces, what is beyond size - 1 is cut at a letter */
+void js_words(struct js_in *in, const char *key, char *to, size_t size);
+/* a code: 1 to 32 octets of a-z 0-9 - ; to has 33 octets */
+void js_code(struct js_in *in, const char *key, char *to);
+/* an integer from least to most; missing when it is not there or null */
+uint64_t js_count(struct js_in *in, const char *key, uint64_t missing, uint64_t least,
+		  uint64_t most);
+/* 1 to 16 hex digits; false when it is not there or null */
+bool js_epoch(struct js_in *in, const char *key, uint64_t *ret);
+bool js_has(const struct js_in *in, const char *key);
+/* an object or a list under key; NULL when it is not there or null, bad when it is something else
+ */
+const struct js *js_object(struct js_in *in, const char *key);
+const struct js *js_list(struct js_in *in, const char *key);
+size_t js_list_n(const struct js *list);
+/* NULL when it is not an object */
+const struct js *js_list_at(const struct js *list, size_t i);
+
+/* changing a tree: returns 0 or NX_ENOMEM */
+int js_set_text(struct js *object, const char *key, const char *text);
+void js_drop(struct js *object, const char *key);
+/* append {"party": party, "time": time} to the list under key, which is made when it is not there
+ */
+int js_add_hop(struct js *object, const char *key, const char *party, const char *time);
+/* the tree as octets: malloc'ed. returns 0, NX_EFULL above ceiling, NX_ENOMEM */
+int js_write(const struct js *js, size_t ceiling, uint8_t **ret, size_t *ret_n);
+
+/* octets of the UTF-8 letter at the front; 0 when it is none */
+size_t utf8_letter(struct slice text);
+bool code_ok(struct slice code);
+
+/* writing by hand: full is set when room was too small */
+struct js_out {
+	uint8_t *p;
+	size_t n, room;
+	bool full;
+};
+void out_raw(struct js_out *out, const char *text);
+/* each starts with a comma unless a bracket stands before it; octets that are not UTF-8 become '?'
+ */
+void out_key(struct js_out *out, const char *key);
+void out_text(struct js_out *out, const char *key, const char *text);
+void out_count(struct js_out *out, const char *key, uint64_t n);
+void out_epoch(struct js_out *out, const char *key, uint64_t epoch);
+void out_hex(struct js_out *out, const char *key, const uint8_t *p, size_t n);

@@ -1,0 +1,123 @@
+#include "proto/json.h"
+
+static size_t tail_ok(struct slice text, size_t n)
+{
+	if (text.n < n)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((text.p[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
+size_t utf8_letter(struct slice text)
+{
+	uint8_t a = text.n > 0 ? text.p[0] : 0, b = text.n > 1 ? text.p[1] : 0;
+
+	if (text.n == 0)
+		return 0;
+	if (a < 0x80)
+		return 1;
+	if (a >= 0xc2 && a <= 0xdf)
+		return tail_ok(text, 2);
+	if (a >= 0xe0 && a <= 0xef) /* not overlong, not a surrogate */
+		return (a == 0xe0 && b < 0xa0) || (a == 0xed && b > 0x9f) ? 0 : tail_ok(text, 3);
+	if (a >= 0xf0 && a <= 0xf4)
+		return (a == 0xf0 && b < 0x90) || (a == 0xf4 && b > 0x8f) ? 0 : tail_ok(text, 4);
+	return 0;
+}
+
+static void out_octets(struct js_out *out, const void *p, size_t n)
+{
+	if (out->full || out->room - out->n < n) {
+		out->full = true;
+		return;
+	}
+	memcpy(out->p + out->n, p, n);
+	out->n += n;
+}
+
+void out_raw(struct js_out *out, const char *text)
+{
+	out_octets(out, text, strlen(text));
+}
+
+static void out_escaped(struct js_out *out, uint8_t c)
+{
+	static const char digits[] = "0123456789abcdef";
+	char text[] = { '\\', 'u', '0', '0', digits[c >> 4], digits[c & 15] };
+
+	if (c == '"' || c == '\\') {
+		text[1] = (char)c;
+		out_octets(out, text, 2);
+	} else {
+		out_octets(out, text, sizeof(text));
+	}
+}
+
+static void out_string(struct js_out *out, const char *text)
+{
+	struct slice rest = slice_str(text);
+
+	out_raw(out, "\"");
+	while (rest.n > 0) {
+		size_t n = utf8_letter(rest);
+
+		if (n == 0)
+			out_raw(out, "?");
+		else if (*rest.p < 0x20 || *rest.p == 0x7f || *rest.p == '"' || *rest.p == '\\')
+			out_escaped(out, *rest.p);
+		else
+			out_octets(out, rest.p, n);
+		n = n == 0 ? 1 : n;
+		rest = slice_of(rest.p + n, rest.n - n);
+	}
+	out_raw(out, "\"");
+}
+
+void out_key(struct js_out *out, const char *key)
+{
+	if (out->n > 0 && out->p[out->n - 1] != '{' && out->p[out->n - 1] != '[')
+		out_raw(out, ",");
+	out_string(out, key);
+	out_raw(out, ":");
+}
+
+void out_text(struct js_out *out, const char *key, const char *text)
+{
+	out_key(out, key);
+	out_string(out, text);
+}
+
+void out_count(struct js_out *out, const char *key, uint64_t n)
+{
+	char digits[21];
+	size_t i = sizeof(digits);
+
+	digits[--i] = '\0';
+	do
+		digits[--i] = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	out_key(out, key);
+	out_raw(out, digits + i);
+}
+
+void out_hex(struct js_out *out, const char *key, const uint8_t *p, size_t n)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	out_key(out, key);
+	out_raw(out, "\"");
+	for (size_t i = 0; i < n; i++)
+		out_octets(out, (char[]){ digits[p[i] >> 4], digits[p[i] & 15] }, 2);
+	out_raw(out, "\"");
+}
+
+void out_epoch(struct js_out *out, const char *key, uint64_t epoch)
+{
+	uint8_t octets[8];
+
+	for (int i = 7; i >= 0; i--, epoch >>= 8)
+		octets[i] = (uint8_t)epoch;
+	out_hex(out, key, octets, sizeof(octets));
+}
