@@ -29,11 +29,14 @@ struct envelope {
 	void *json;		     /* the whole, for envelope_write() */
 };
 /*
- * returns  0; NX_EENVELOPE (not an object, wrong types, a bad name or hash, hops beyond HOPS_MAX), NX_EDUPKEY,
- *          NX_EDEPTH, NX_EPARTS (above parts_max), NX_ENOMEM
+ * returns  0; NX_EENVELOPE (not an object, wrong types, a bad name or hash, a name twice, hops beyond HOPS_MAX),
+ *          NX_EDUPKEY, NX_EDEPTH, NX_EVALUES, NX_EPARTS (above parts_max), NX_ENOMEM; then *ret is empty.
+ * thread   any, one at a time for one envelope; jansson's hash seed is set at start (json_object_seed) by main
  */
 int envelope_read(struct slice json, unsigned parts_max, struct envelope *ret, struct why *why);
 void envelope_done(struct envelope *envelope);
+/* a relative path of plain segments, without control octets, backslash or marks that turn the writing round */
+bool part_name_ok(const char *name);
 
 /* what the exchange writes into an envelope that it passes on */
 struct envelope_stamp {
@@ -42,7 +45,10 @@ struct envelope_stamp {
 	char received[40];		     /* RFC 3339 */
 	bool trust_transport;		     /* node = yes: keep hops, signal from outside; else they are dropped */
 };
-/* returns 0 with malloc'ed octets in *ret, or NX_EBIGENV above ceiling, NX_ENOMEM */
+/*
+ * Once for each envelope: its struct says afterwards what was written.
+ * returns  0 with malloc'ed octets in *ret; NX_EBIGENV above ceiling, NX_EENVELOPE with HOPS_MAX hops, NX_ENOMEM
+ */
 int envelope_write(struct envelope *envelope, const struct envelope_stamp *stamp, size_t ceiling,
 		   uint8_t **ret, size_t *ret_n);
 /* for a publisher: an envelope from nothing. channel may be NULL. As envelope_write(). */
