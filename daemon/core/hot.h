@@ -1,8 +1,9 @@
 /*
- * hot.h - released items in memory: reference-counted, and the newest of them in a ring by position.
+ * hot.h - released items in memory: reference-counted, and the newest of them in a ring by
+ * position.
  *
- * A delivery holds its item only while its octets are being framed, so that a link that does not read costs one item,
- * not its whole window. What is no longer here is fetched from the store.
+ * A delivery holds its item only while its octets are being framed, so that a link that does not
+ * read costs one item, not its whole window. What is no longer here is fetched from the store.
  */
 #pragma once
 #include "core/map.h"
@@ -17,8 +18,9 @@ struct hot {
 	uint64_t sequence, position;
 	enum lane lane;
 	bool kill;
-	enum settle_how verdict; /* ACKED: deliver; SUPERSEDED: not to versions = latest; KILLED: to nobody */
-	int64_t stored_ms;	 /* wall; 0 = fetched from the store */
+	enum settle_how verdict; /* ACKED: deliver; SUPERSEDED: not to versions = latest; KILLED: to
+				    nobody */
+	int64_t stored_ms;       /* wall; 0 = fetched from the store */
 	uint8_t story[32];
 	struct map_node by_story;
 	char channel[NAME_MAX_ + 1];
@@ -28,7 +30,8 @@ struct hot {
 };
 struct hot *hot_ref(struct hot *hot);
 void hot_unref(struct hot **hot);
-struct parts *parts_copy(const struct store_part *v, unsigned n); /* NULL when out of memory or n == 0 */
+struct parts *parts_copy(const struct store_part *v,
+			 unsigned n); /* NULL when out of memory or n == 0 */
 struct parts *parts_ref(struct parts *parts);
 void parts_unref(struct parts **parts);
 
@@ -40,7 +43,8 @@ struct ring {
 };
 int ring_init(struct ring *ring, uint64_t octets_max, uint64_t position_last);
 void ring_done(struct ring *ring);
-/* hot->position is at least end; takes a reference. What no longer fits leaves at the old end, through gone() */
+/* hot->position is at least end; takes a reference. What no longer fits leaves at the old end,
+ * through gone() */
 typedef void ring_gone_fn(void *arg, struct hot *hot);
 void ring_add(struct ring *ring, struct hot *hot, ring_gone_fn *gone, void *arg);
 /* positions up to last exist, but not here */

@@ -1,5 +1,6 @@
 /*
- * map.h - an intrusive hash map: the node lives in the thing. Several things may share a hash; the caller compares.
+ * map.h - an intrusive hash map: the node lives in the thing. Several things may share a hash; the
+ * caller compares.
  */
 #pragma once
 #include "proto/err.h"
@@ -22,7 +23,7 @@ void map_add(struct map *map, struct map_node *node, uint64_t hash);
 void map_del(struct map *map, struct map_node *node); /* a no-op when it is in no map */
 struct map_node *map_first(const struct map *map, uint64_t hash);
 struct map_node *map_next(const struct map_node *node); /* the next of the same hash */
-struct map_node *map_any(const struct map *map);	/* some node, NULL when empty: for emptying it */
+struct map_node *map_any(const struct map *map); /* some node, NULL when empty: for emptying it */
 static inline uint64_t map_hash_u64(uint64_t u)
 {
 	u ^= u >> 33;

@@ -1,0 +1,166 @@
+#include "exchange.h"
+#include "base/log.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { QUEUE_BEHIND = 2048, NEARLY_FULL = 93 };
+
+struct partner *exchange_partner(const struct exchange *exchange, const char *name)
+{
+	for (unsigned i = 0; i < exchange->partners_n; i++)
+		if (strcmp(exchange->partners[i]->name, name) == 0)
+			return exchange->partners[i];
+	return NULL;
+}
+
+struct feed *exchange_feed(const struct exchange *exchange, const char *name)
+{
+	for (unsigned i = 0; i < exchange->feeds_n; i++)
+		if (strcmp(exchange->feeds[i]->name, name) == 0)
+			return exchange->feeds[i];
+	return NULL;
+}
+
+struct feed *exchange_feed_by_number(const struct exchange *exchange, uint32_t number)
+{
+	for (unsigned i = 0; i < exchange->feeds_n; i++)
+		if (exchange->feeds[i]->number == number)
+			return exchange->feeds[i];
+	return NULL;
+}
+
+static struct partner *partner_by_number(const struct exchange *exchange, uint32_t number)
+{
+	for (unsigned i = 0; i < exchange->partners_n; i++)
+		if (exchange->partners[i]->number == number)
+			return exchange->partners[i];
+	return NULL;
+}
+
+static struct partner *partner_add(struct exchange *exchange, uint32_t number)
+{
+	struct partner **more, *partner = partner_by_number(exchange, number);
+
+	if (partner != NULL)
+		return partner;
+	more = realloc(exchange->partners, (exchange->partners_n + 1) * sizeof(*more));
+	if (more == NULL)
+		return NULL;
+	exchange->partners = more;
+	partner = calloc(1, sizeof(*partner));
+	if (partner == NULL)
+		return NULL;
+	partner->number = number;
+	more[exchange->partners_n++] = partner;
+	return partner;
+}
+
+static struct feed *feed_add(struct exchange *exchange, uint32_t number)
+{
+	struct feed **more, *feed = exchange_feed_by_number(exchange, number);
+
+	if (feed != NULL)
+		return feed;
+	more = realloc(exchange->feeds, (exchange->feeds_n + 1) * sizeof(*more));
+	if (more == NULL)
+		return NULL;
+	exchange->feeds = more;
+	feed = calloc(1, sizeof(*feed));
+	if (feed == NULL || map_init(&feed->busy) < 0) {
+		free(feed);
+		return NULL;
+	}
+	feed->number = number;
+	feed->owed_again_ms = INT64_MIN;
+	for (unsigned i = 0; i < TAKEOVERS; i++)
+		feed->takeovers[i] = INT64_MIN;
+	more[exchange->feeds_n++] = feed;
+	return feed;
+}
+
+int exchange_adopt(struct exchange *exchange, const struct conf *conf,
+		   const struct store_define *define)
+{
+	for (unsigned i = 0; i < exchange->partners_n; i++)
+		exchange->partners[i]->conf = NULL;
+	for (unsigned i = 0; i < exchange->feeds_n; i++)
+		exchange->feeds[i]->conf = NULL;
+	for (unsigned i = 0; i < define->partners_n; i++) {
+		struct partner *partner = partner_add(exchange, define->partners[i].number);
+
+		if (partner == NULL)
+			return NX_ENOMEM;
+		partner->conf = &conf->partners[i];
+		snprintf(partner->name, sizeof(partner->name), "%s", conf->partners[i].name);
+	}
+	for (unsigned i = 0; i < define->subscriptions_n; i++) {
+		struct feed *feed = feed_add(exchange, define->subscriptions[i].number);
+
+		if (feed == NULL)
+			return NX_ENOMEM;
+		feed->conf = &conf->subscriptions[i];
+		snprintf(feed->name, sizeof(feed->name), "%s", conf->subscriptions[i].name);
+	}
+	exchange->conf = conf;
+	return 0;
+}
+
+void exchange_done(struct exchange *exchange)
+{
+	for (unsigned i = 0; i < exchange->feeds_n; i++) {
+		map_done(&exchange->feeds[i]->busy);
+		free(exchange->feeds[i]);
+	}
+	for (unsigned i = 0; i < exchange->partners_n; i++)
+		free(exchange->partners[i]);
+	free(exchange->feeds);
+	free(exchange->partners);
+	ring_done(&exchange->ring);
+	map_done(&exchange->stories);
+	map_done(&exchange->pulls);
+}
+
+static void forget_story(void *arg, struct hot *hot)
+{
+	struct exchange *exchange = arg;
+
+	map_del(&exchange->stories, &hot->by_story);
+}
+
+void exchange_released(struct exchange *exchange, struct hot *hot)
+{
+	ring_add(&exchange->ring, hot, forget_story, exchange);
+	if (hot->verdict == SETTLE_ACKED)
+		exchange->newer(exchange->arg, hot->story, hot->sequence, hot->kill);
+	if (ring_at(&exchange->ring, hot->position) == hot)
+		map_add(&exchange->stories, &hot->by_story, map_hash_key(hot->story));
+	exchange->wake(exchange->arg, hot->lane);
+}
+
+void exchange_released_unseen(struct exchange *exchange, uint64_t last)
+{
+	ring_extend(&exchange->ring, last, forget_story, exchange);
+	exchange->wake(exchange->arg, LANE_FLASH);
+	exchange->wake(exchange->arg, LANE_ROUTINE);
+}
+
+bool exchange_busy(const struct exchange *exchange)
+{
+	return exchange->state.queued_items > QUEUE_BEHIND ||
+	       exchange->state.items_percent >= NEARLY_FULL;
+}
+
+static unsigned slot(int code)
+{
+	return code < 0 && code > -128 ? (unsigned)-code : 0;
+}
+
+void count_refused(struct exchange *exchange, int code)
+{
+	exchange->count.refused[slot(code)]++;
+}
+
+void count_closed(struct exchange *exchange, int code)
+{
+	exchange->count.closed[slot(code)]++;
+}

@@ -1,0 +1,89 @@
+/*
+ * exchange.h - what all links share: configuration, store, the ring, partners, subscriptions at run
+ * time, counters.
+ *
+ * The ground floor of core: it knows nothing of links or sessions; who lies above is told through
+ * `wake`.
+ */
+#pragma once
+#include "config/settings.h"
+#include "core/hot.h"
+#include "net/conn.h"
+
+struct claim;
+struct settle;
+
+struct partner { /* lives as long as the exchange; a reload only changes conf */
+	char name[NAME_MAX_ + 1];
+	uint32_t number;                 /* in the store */
+	const struct conf_partner *conf; /* NULL: no longer in the configuration */
+	unsigned links;
+	unsigned partials;
+};
+
+enum { TAKEOVERS = 4, NO_ANSWERS = 8 };
+struct feed { /* one subscription at run time */
+	char name[NAME_MAX_ + 1];
+	uint32_t number;
+	const struct conf_subscription *conf; /* NULL: no longer in the configuration */
+	struct claim *claim;                  /* who has it now */
+	struct map busy;              /* positions open, or answered and not yet settled on disk */
+	int64_t takeovers[TAKEOVERS]; /* boot ms of the latest */
+	unsigned takeover_next;
+	struct {
+		uint64_t position;
+		unsigned times;
+	} no_answer[NO_ANSWERS]; /* positions that a reading subscriber let stand for ack-wait */
+	unsigned no_answer_next;
+	int64_t owed_again_ms; /* boot: when a restored client was last heard */
+	bool changed;          /* since the last subscription.state */
+	uint64_t delivered, refused_later, refused_never;
+};
+
+struct counters {
+	uint64_t stored, duplicate, held, superseded, delivered, in_octets, out_octets;
+	uint64_t refused[128]; /* by -code */
+	uint64_t closed[128];
+};
+
+struct exchange {
+	const struct conf *conf;
+	struct loop *loop;
+	struct store *store;
+	struct store_state state; /* as of the last look */
+	struct settle *settle;
+	struct ring ring;
+	char boot[33];
+	struct partner **partners;
+	unsigned partners_n;
+	struct feed **feeds;
+	unsigned feeds_n;
+	struct map stories; /* hot items and open deliveries, by story */
+	struct map pulls;   /* parts on their way in, by (partner, sha256) */
+	uint64_t inbound_held;
+	struct counters count;
+	bool stopping;
+	void (*wake)(void *arg, enum lane lane); /* a position is new: feeds may go on */
+	void (*newer)(void *arg, const uint8_t story[32], uint64_t sequence, bool kill);
+	void *arg;
+};
+
+struct partner *exchange_partner(const struct exchange *exchange, const char *name);
+struct feed *exchange_feed(const struct exchange *exchange, const char *name);
+struct feed *exchange_feed_by_number(const struct exchange *exchange, uint32_t number);
+/* take names and numbers from a configuration and its definition in the store; new ones are added,
+ * vanished ones lose conf */
+int exchange_adopt(struct exchange *exchange, const struct conf *conf,
+		   const struct store_define *define);
+void exchange_done(struct exchange *exchange);
+
+/* a released item: into the ring and the index of stories; older ones of its story are marked;
+ * feeds are woken */
+void exchange_released(struct exchange *exchange, struct hot *hot);
+/* positions exist that are not in memory */
+void exchange_released_unseen(struct exchange *exchange, uint64_t last);
+/* is the writer behind, or the store nearly full? then credit is not raised */
+bool exchange_busy(const struct exchange *exchange);
+
+void count_refused(struct exchange *exchange, int code);
+void count_closed(struct exchange *exchange, int code);

@@ -1,0 +1,528 @@
+#include "outbound.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "claim.h"
+#include "serve.h"
+#include "settle.h"
+#include <stdlib.h>
+
+enum {
+	CLAIMS_A_LINK = 64,
+	TAKEOVER_MS = 60000,
+	LATER_LEAST_MS = 1000,
+	LATER_MOST_MS = 15 * 60 * 1000,
+	NO_ANSWER_TIMES = 3,
+};
+
+struct delivery {
+	struct map_node by_id, by_story;
+	struct delivery *before, *after; /* on the link, in the order sent */
+	struct link *link;
+	struct claim *claim; /* NULL: taken over or given up; its answer counts for nothing */
+	struct hot *hot;     /* until its last octet is framed */
+	struct parts *parts;
+	uint64_t id, position, sequence, skip_first;
+	int64_t sent_ms, stored_ms; /* boot; wall */
+	unsigned attempts;
+	enum lane lane;
+	enum settle_how withdrawn; /* ACKED = not withdrawn */
+	bool kill, versions_all;
+	uint8_t story[32];
+};
+
+static struct delivery *delivery_find(struct link *link, uint64_t id)
+{
+	struct map_node *node = map_first(&link->deliveries, map_hash_u64(id));
+
+	for (; node != NULL; node = map_next(node)) {
+		struct delivery *delivery = container_of(node, struct delivery, by_id);
+
+		if (delivery->id == id)
+			return delivery;
+	}
+	return NULL;
+}
+
+static void delivery_free(struct delivery **at)
+{
+	struct delivery *delivery = *at;
+	struct link *link = delivery->link;
+
+	map_del(&link->deliveries, &delivery->by_id);
+	map_del(&link->exchange->stories, &delivery->by_story);
+	if (delivery->before != NULL)
+		delivery->before->after = delivery->after;
+	else
+		link->oldest = delivery->after;
+	if (delivery->after != NULL)
+		delivery->after->before = delivery->before;
+	else
+		link->newest = delivery->before;
+	if (delivery->parts != NULL)
+		serve_delivery_over(link, delivery->id);
+	parts_unref(&delivery->parts);
+	hot_unref(&delivery->hot);
+	free(delivery);
+	*at = NULL;
+}
+
+static struct delivery *delivery_new(struct link *link, struct claim *claim, uint64_t id,
+				     const struct ready *ready)
+{
+	struct delivery *delivery = calloc(1, sizeof(*delivery));
+	struct hot *hot = ready->hot;
+
+	if (delivery == NULL || feed_busy_add(claim->feed, hot->position) < 0) {
+		free(delivery);
+		return NULL;
+	}
+	*delivery = (struct delivery){
+		.link = link,
+		.claim = claim,
+		.hot = hot,
+		.parts = parts_ref(hot->parts),
+		.id = id,
+		.position = hot->position,
+		.sequence = hot->sequence,
+		.lane = hot->lane,
+		.kill = hot->kill,
+		.skip_first = ready->skip_first,
+		.attempts = ready->attempts,
+		.stored_ms = hot->stored_ms,
+		.sent_ms = loop_now_ms(link->exchange->loop),
+		.withdrawn = SETTLE_ACKED,
+		.versions_all = claim->feed->conf->versions == VERSIONS_ALL,
+	};
+	memcpy(delivery->story, hot->story, sizeof(delivery->story));
+	map_add(&link->deliveries, &delivery->by_id, map_hash_u64(id));
+	/* told apart from hot items by where the node lies: see outbound_newer() */
+	map_add(&link->exchange->stories, &delivery->by_story, ~map_hash_key(hot->story));
+	delivery->before = link->newest;
+	if (link->newest != NULL)
+		link->newest->after = delivery;
+	else
+		link->oldest = delivery;
+	link->newest = delivery;
+	return delivery;
+}
+
+/* ---- claims */
+
+static struct claim *claim_by_number(struct link *link, uint32_t number)
+{
+	struct claim *claim = link->claims;
+
+	while (claim != NULL && claim->number != number)
+		claim = claim->next;
+	return claim;
+}
+
+/* off its link: open deliveries count for nothing from now on, their positions are owed */
+static void claim_off(struct claim *claim, int code, const char *words)
+{
+	struct link *link = claim->link;
+	struct claim **at = &link->claims;
+
+	for (struct delivery *d = link->oldest; d != NULL; d = d->after) {
+		if (d->claim != claim)
+			continue;
+		d->claim = NULL;
+		feed_busy_del(claim->feed, d->position);
+		session_withdraw(link->session, d->id, code);
+	}
+	while (*at != claim)
+		at = &(*at)->next;
+	*at = claim->next;
+	link->claims_n--;
+	log_info("subscription.release", kv_u64("conn", link->number),
+		 kv_str("peer", link->partner->name), kv_str("subscription", claim->feed->name),
+		 kv_str("reason", nx_word(code)));
+	session_unsubscribed(link->session, claim->feed->name, claim->number, code, words);
+	claim_end(&claim);
+	link_want(link);
+}
+
+static bool too_many_takeovers(struct feed *feed, int64_t now_ms)
+{
+	int64_t *slot = &feed->takeovers[feed->takeover_next];
+
+	if (*slot != INT64_MIN && now_ms - *slot < TAKEOVER_MS)
+		return true;
+	*slot = now_ms;
+	feed->takeover_next = (feed->takeover_next + 1) % TAKEOVERS;
+	return false;
+}
+
+static void claim_refuse(struct link *link, const char *name, int code, const char *words)
+{
+	log_warn("subscription.refuse", kv_u64("conn", link->number),
+		 kv_str("peer", link->partner->name), kv_str("subscription", name),
+		 kv_str("reason", nx_word(code)));
+	count_refused(link->exchange, code);
+	session_unsubscribed(link->session, name, 0, code, words);
+	link_want(link);
+}
+
+void outbound_subscribe(struct link *link, const struct subscribe *said)
+{
+	struct feed *feed = exchange_feed(link->exchange, said->name);
+	struct claim *claim;
+
+	if (feed == NULL || feed->conf == NULL ||
+	    strcmp(feed->conf->partner, link->partner->name) != 0) {
+		claim_refuse(link, said->name, NX_ENOSUB, "no subscription of yours has this name");
+		return;
+	}
+	if (link->claims_n >= CLAIMS_A_LINK) {
+		claim_refuse(link, said->name, NX_EBUSY, "64 claims a link are the most");
+		return;
+	}
+	if (feed->claim != NULL) {
+		if (too_many_takeovers(feed, loop_now_ms(link->exchange->loop))) {
+			claim_refuse(link, said->name, NX_EBUSY,
+				     "claimed too often: wait a minute");
+			return;
+		}
+		claim_off(feed->claim, NX_ETAKENOVER, "another link of yours claimed it");
+	}
+	if (claim_new(link, feed, ++link->claim_number, said, &claim) < 0) {
+		claim_refuse(link, said->name, NX_ENOMEM, "out of memory");
+		return;
+	}
+	feed->claim = claim;
+	claim->next = link->claims;
+	link->claims = claim;
+	link->claims_n++;
+}
+
+void outbound_unsubscribe(struct link *link, uint32_t number)
+{
+	struct claim *claim = claim_by_number(link, number);
+
+	if (claim != NULL)
+		claim_off(claim, NX_ERELEASED, "given up as you asked");
+}
+
+/* ---- items */
+
+static struct claim *claim_in_turn(struct link *link, unsigned turn)
+{
+	struct claim *claim = link->claims;
+
+	for (turn %= link->claims_n; turn > 0; turn--)
+		claim = claim->next;
+	return claim;
+}
+
+bool outbound_item(struct link *link, enum session_class class, uint64_t id,
+		   struct session_out *out)
+{
+	for (unsigned i = 0; i < link->claims_n; i++) {
+		struct claim *claim = claim_in_turn(link, link->turn + i);
+		struct ready ready;
+		struct delivery *delivery;
+
+		if (!claim_next(claim, class, &ready))
+			continue;
+		delivery = delivery_new(link, claim, id, &ready);
+		if (delivery ==
+		    NULL) { /* out of memory: the claim looks at the feed anew at the next tick */
+			hot_unref(&ready.hot);
+			claim->retry_at_ms = 0;
+			return false;
+		}
+		link->turn += i + 1;
+		link->out_items++;
+		*out = (struct session_out){
+			.subscription = claim->number,
+			.position = delivery->position,
+			.sequence = delivery->sequence,
+			.lane = delivery->lane,
+			.envelope = slice_of(ready.hot->octets, ready.hot->envelope_n),
+			.document = slice_of(ready.hot->octets + ready.hot->envelope_n,
+					     ready.hot->document_n),
+		};
+		return true;
+	}
+	return false;
+}
+
+void outbound_sent(struct link *link, uint64_t id)
+{
+	struct delivery *delivery = delivery_find(link, id);
+
+	if (delivery != NULL)
+		hot_unref(&delivery->hot);
+}
+
+static void settle_delivery(struct delivery *delivery, enum settle_how how)
+{
+	struct settle_run run = {
+		.how = how,
+		.first = delivery->skip_first,
+		.last = delivery->position,
+		.sequence = delivery->sequence,
+		.at_ms = clock_wall_ms(),
+		.has_parts = delivery->parts != NULL,
+		.kill = delivery->kill,
+	};
+
+	settle_add(delivery->link->exchange->settle, delivery->claim->feed, &run);
+}
+
+void outbound_answer(struct link *link, const struct ack *ack)
+{
+	struct delivery *delivery = delivery_find(link, ack->id);
+	struct feed *feed;
+
+	if (delivery == NULL)
+		return;
+	if (delivery->claim != NULL) {
+		feed = delivery->claim->feed;
+		feed->delivered++;
+		link->exchange->count.delivered++;
+		log_info("item.delivered", kv_u64("conn", link->number),
+			 kv_str("peer", link->partner->name), kv_str("subscription", feed->name),
+			 kv_u64("seq", delivery->sequence), kv_u64("position", delivery->position),
+			 kv_str("result", result_word(ack->result)),
+			 kv_i64("took_ms", loop_now_ms(link->exchange->loop) - delivery->sent_ms));
+		settle_delivery(delivery, SETTLE_ACKED);
+	}
+	delivery_free(&delivery);
+}
+
+struct later {
+	struct store_later req;
+	struct exchange *exchange;
+	struct feed *feed;
+};
+
+static void later_done(struct store_req *req, void *arg)
+{
+	struct later *later = arg;
+
+	feed_busy_del(later->feed, later->req.position);
+	if (req->code < 0)
+		log_err("feed.later", kv_str("subscription", later->feed->name),
+			kv_str("reason", nx_word(req->code)), kv_str("words", req->why.words));
+	if (later->feed->claim != NULL &&
+	    later->req.not_before_ms < later->feed->claim->retry_at_ms)
+		later->feed->claim->retry_at_ms = later->req.not_before_ms;
+	free(later);
+}
+
+static int64_t back_off(unsigned attempts, int64_t asked_ms)
+{
+	int64_t ms = LATER_LEAST_MS << (attempts > 10 ? 10 : attempts);
+
+	if (asked_ms > LATER_MOST_MS * 4)
+		asked_ms = LATER_MOST_MS * 4;
+	if (ms > LATER_MOST_MS)
+		ms = LATER_MOST_MS;
+	return ms > asked_ms ? ms : asked_ms;
+}
+
+/* still owed, but not before a while; the positions that did not match before it are settled now */
+static void owe_later(struct exchange *exchange, struct feed *feed, uint64_t position,
+		      unsigned attempts, int64_t after_ms)
+{
+	struct later *later = calloc(1, sizeof(*later));
+
+	if (later == NULL) {
+		feed_busy_del(feed, position); /* owed as before; sent again with the next claim */
+		return;
+	}
+	later->exchange = exchange;
+	later->feed = feed;
+	later->req = (struct store_later){
+		.req = { .kind = REQ_LATER, .done = later_done, .arg = later },
+		.subscription = feed->number,
+		.position = position,
+		.not_before_ms = clock_wall_ms() + back_off(attempts, after_ms),
+	};
+	store_submit(exchange->store, &later->req.req);
+}
+
+static void settle_skipped(struct delivery *delivery)
+{
+	struct settle_run run = { .how = SETTLE_SKIPPED,
+				  .first = delivery->skip_first,
+				  .last = delivery->position - 1,
+				  .at_ms = clock_wall_ms() };
+
+	if (delivery->skip_first < delivery->position)
+		settle_add(delivery->link->exchange->settle, delivery->claim->feed, &run);
+}
+
+void outbound_refused(struct link *link, const struct refuse *refuse)
+{
+	struct delivery *delivery = delivery_find(link, refuse->id);
+	struct feed *feed;
+
+	if (delivery == NULL)
+		return;
+	feed = delivery->claim == NULL ? NULL : delivery->claim->feed;
+	if (feed != NULL && delivery->withdrawn != SETTLE_ACKED) {
+		settle_delivery(delivery, delivery->withdrawn);
+	} else if (feed != NULL) {
+		bool never = refuse->retry == NX_NEVER;
+
+		log_at(never ? LOG_WARN_ : LOG_INFO_, "item.refused_by",
+		       kv_u64("conn", link->number), kv_str("peer", link->partner->name),
+		       kv_str("subscription", feed->name), kv_u64("seq", delivery->sequence),
+		       kv_u64("position", delivery->position), kv_str("reason", refuse->code),
+		       kv_str("retry", never ? "never" : "later"), kv_str("words", refuse->words));
+		if (never) {
+			feed->refused_never++;
+			settle_delivery(delivery, SETTLE_NEVER);
+		} else {
+			feed->refused_later++;
+			settle_skipped(delivery);
+			owe_later(link->exchange, feed, delivery->position, delivery->attempts,
+				  refuse->after_ms);
+		}
+	}
+	delivery_free(&delivery);
+}
+
+const struct store_part *outbound_part(struct link *link, const uint8_t sha256[32],
+				       uint64_t *ret_id, bool *ret_flash)
+{
+	for (struct delivery *d = link->oldest; d != NULL; d = d->after) {
+		if (d->claim == NULL || d->withdrawn != SETTLE_ACKED)
+			continue;
+		for (unsigned i = 0; d->parts != NULL && i < d->parts->n; i++) {
+			if (memcmp(d->parts->v[i].sha256, sha256, 32) != 0)
+				continue;
+			*ret_id = d->id;
+			*ret_flash = d->lane == LANE_FLASH;
+			return &d->parts->v[i];
+		}
+	}
+	return NULL;
+}
+
+/* ---- newer versions and kills */
+
+static void withdraw(struct delivery *delivery, bool kill)
+{
+	if (delivery->claim == NULL || delivery->kill || (!kill && delivery->versions_all))
+		return;
+	delivery->withdrawn = kill ? SETTLE_KILLED : SETTLE_SUPERSEDED;
+	session_withdraw(delivery->link->session, delivery->id, kill ? NX_EKILLED : NX_ESUPERSEDED);
+	link_want(delivery->link);
+	log_info("item.withdrawn", kv_u64("conn", delivery->link->number),
+		 kv_str("peer", delivery->link->partner->name),
+		 kv_str("subscription", delivery->claim->feed->name),
+		 kv_u64("seq", delivery->sequence),
+		 kv_str("reason", kill ? "killed" : "superseded"));
+}
+
+void outbound_newer(struct exchange *exchange, const uint8_t story[32], uint64_t sequence,
+		    bool kill)
+{
+	uint64_t hash = map_hash_key(story);
+
+	for (struct map_node *n = map_first(&exchange->stories, hash); n != NULL; n = map_next(n)) {
+		struct hot *hot = container_of(n, struct hot, by_story);
+
+		if (memcmp(hot->story, story, 32) == 0 && hot->sequence < sequence && !hot->kill &&
+		    hot->verdict != SETTLE_KILLED)
+			hot->verdict = kill ? SETTLE_KILLED : SETTLE_SUPERSEDED;
+	}
+	for (struct map_node *n = map_first(&exchange->stories, ~hash); n != NULL;
+	     n = map_next(n)) {
+		struct delivery *delivery = container_of(n, struct delivery, by_story);
+
+		if (memcmp(delivery->story, story, 32) == 0 && delivery->sequence < sequence)
+			withdraw(delivery, kill);
+	}
+}
+
+void outbound_wake(struct exchange *exchange, enum lane lane)
+{
+	for (unsigned i = 0; i < exchange->feeds_n; i++) {
+		struct claim *claim = exchange->feeds[i]->claim;
+
+		if (claim == NULL || !claim->open)
+			continue;
+		session_item_ready(claim->link->session,
+				   lane == LANE_FLASH ? CLASS_FLASH : CLASS_ROUTINE);
+		link_want(claim->link);
+	}
+}
+
+/* ---- time */
+
+/* an item that a reading subscriber does not answer: after three times it waits like one refused
+ * later */
+static void note_no_answer(struct delivery *delivery)
+{
+	struct feed *feed = delivery->claim->feed;
+	unsigned slot = feed->no_answer_next;
+
+	for (unsigned i = 0; i < NO_ANSWERS; i++)
+		if (feed->no_answer[i].position == delivery->position)
+			slot = i;
+	if (feed->no_answer[slot].position != delivery->position) {
+		feed->no_answer_next = (slot + 1) % NO_ANSWERS;
+		feed->no_answer[slot].position = delivery->position;
+		feed->no_answer[slot].times = 0;
+	}
+	if (++feed->no_answer[slot].times < NO_ANSWER_TIMES)
+		return;
+	feed->no_answer[slot].position = 0;
+	owe_later(delivery->link->exchange, feed, delivery->position, delivery->attempts,
+		  LATER_MOST_MS);
+}
+
+int outbound_tick(struct link *link, int64_t now_ms, int64_t wall_ms)
+{
+	struct delivery *first = link->oldest;
+	int64_t since;
+
+	for (struct claim *claim = link->claims; claim != NULL; claim = claim->next)
+		claim_tick(claim, wall_ms);
+	while (first != NULL && first->claim == NULL)
+		first = first->after;
+	if (first == NULL)
+		return 0;
+	since = first->sent_ms > link->data_out_ms ? first->sent_ms : link->data_out_ms;
+	if (now_ms - since <= link->exchange->conf->ack_wait_ms)
+		return 0;
+	note_no_answer(first);
+	return NX_ENOANSWER;
+}
+
+void outbound_reload(struct exchange *exchange)
+{
+	for (unsigned i = 0; i < exchange->feeds_n; i++) {
+		struct feed *feed = exchange->feeds[i];
+
+		if (feed->claim == NULL)
+			continue;
+		if (feed->conf == NULL ||
+		    strcmp(feed->conf->partner, feed->claim->link->partner->name) != 0)
+			claim_off(feed->claim, NX_ENOSUB, "the configuration no longer has it");
+		else
+			claim_rewind(feed->claim);
+	}
+}
+
+void outbound_link_over(struct link *link)
+{
+	while (link->oldest != NULL) {
+		struct delivery *delivery = link->oldest;
+
+		if (delivery->claim != NULL)
+			feed_busy_del(delivery->claim->feed, delivery->position);
+		delivery_free(&delivery);
+	}
+	while (link->claims != NULL) {
+		struct claim *claim = link->claims;
+
+		link->claims = claim->next;
+		link->claims_n--;
+		claim_end(&claim);
+	}
+}

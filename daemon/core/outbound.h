@@ -1,0 +1,33 @@
+/*
+ * outbound.h - claims and deliveries: what a subscription is owed goes out on the link that claims
+ * it.
+ *
+ * A claim walks the feed with two cursors, one a lane. What was owed before the claim comes from
+ * the store, which alone knows which positions are still owed; what is released after it comes from
+ * the ring. A delivery is open from its ITEM to its answer; the answer becomes a settling. Nothing
+ * is copied per subscriber but a delivery of some 200 octets.
+ */
+#pragma once
+#include "core/link.h"
+
+void outbound_subscribe(struct link *link, const struct subscribe *subscribe);
+void outbound_unsubscribe(struct link *link, uint32_t number);
+/* session's source, as in session_source.item and .sent */
+bool outbound_item(struct link *link, enum session_class class, uint64_t id,
+		   struct session_out *out);
+void outbound_sent(struct link *link, uint64_t id);
+void outbound_answer(struct link *link, const struct ack *ack);
+void outbound_refused(struct link *link, const struct refuse *refuse);
+/* the part with this hash of an item open on this link, or NULL; its delivery's id and lane */
+const struct store_part *outbound_part(struct link *link, const uint8_t sha256[32],
+				       uint64_t *ret_id, bool *ret_flash);
+/* a newer version, or a kill, of this story is released: older ones are not begun, open ones are
+ * withdrawn */
+void outbound_newer(struct exchange *exchange, const uint8_t story[32], uint64_t sequence,
+		    bool kill);
+void outbound_wake(struct exchange *exchange, enum lane lane);
+/* each second: NX_ENOANSWER when an item stands unanswered beyond ack-wait, else 0 */
+int outbound_tick(struct link *link, int64_t now_ms, int64_t wall_ms);
+/* the configuration changed: claims of vanished subscriptions end, others look at the feed anew */
+void outbound_reload(struct exchange *exchange);
+void outbound_link_over(struct link *link);

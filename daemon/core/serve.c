@@ -1,0 +1,175 @@
+#include "serve.h"
+#include "base/log.h"
+#include <stdlib.h>
+
+enum { BLOCK = 64 * 1024 };
+
+struct block {
+	uint8_t *octets;
+	uint64_t offset;
+	size_t n;
+};
+
+struct serve {
+	struct map_node node;
+	struct link *link; /* NULL: over, waits for its read to come back */
+	uint64_t handle, id, part, size;
+	struct block now, ahead;
+	struct store_read_part read;
+	bool reading;
+	int code; /* a read failed */
+};
+
+static struct serve *serve_find(struct link *link, uint64_t handle)
+{
+	struct map_node *node = map_first(&link->serves, map_hash_u64(handle));
+
+	for (; node != NULL; node = map_next(node)) {
+		struct serve *serve = container_of(node, struct serve, node);
+
+		if (serve->handle == handle)
+			return serve;
+	}
+	return NULL;
+}
+
+static void serve_free(struct serve *serve)
+{
+	free(serve->now.octets);
+	free(serve->ahead.octets);
+	free(serve);
+}
+
+static void serve_close(struct serve *serve)
+{
+	map_del(&serve->link->serves, &serve->node);
+	serve->link = NULL;
+	if (!serve->reading)
+		serve_free(serve);
+}
+
+int serve_open(struct link *link, uint64_t handle, const struct store_part *part, uint64_t id,
+	       bool flash)
+{
+	struct serve *serve = calloc(1, sizeof(*serve));
+
+	if (serve == NULL)
+		return NX_ENOMEM;
+	*serve = (struct serve){
+		.link = link, .handle = handle, .id = id, .part = part->number, .size = part->size
+	};
+	map_add(&link->serves, &serve->node, map_hash_u64(handle));
+	session_need_accept(link->session, handle, flash);
+	link_want(link);
+	return 0;
+}
+
+static void read_done(struct store_req *req, void *arg)
+{
+	struct serve *serve = arg;
+
+	serve->reading = false;
+	if (serve->link == NULL) {
+		free(serve->read.octets);
+		serve_free(serve);
+		return;
+	}
+	if (req->code < 0 || serve->read.got == 0) {
+		serve->code = req->code < 0 ? req->code : NX_ENOENT;
+		free(serve->read.octets);
+	} else {
+		free(serve->ahead.octets);
+		serve->ahead = (struct block){ .octets = serve->read.octets,
+					       .offset = serve->read.offset,
+					       .n = serve->read.got };
+	}
+	serve->read.octets = NULL;
+	session_need_ready(serve->link->session, serve->handle);
+	link_want(serve->link);
+}
+
+static void read_at(struct serve *serve, uint64_t offset)
+{
+	uint64_t left = serve->size - offset;
+
+	if (serve->reading || serve->code < 0 || left == 0)
+		return;
+	serve->read = (struct store_read_part){
+		.req = { .kind = REQ_READ_PART, .done = read_done, .arg = serve },
+		.number = serve->part,
+		.offset = offset,
+		.n = left < BLOCK ? (size_t)left : BLOCK,
+	};
+	serve->reading = true;
+	store_submit(serve->link->exchange->store, &serve->read.req);
+}
+
+static bool holds(const struct block *block, uint64_t offset)
+{
+	return block->octets != NULL && offset >= block->offset &&
+	       offset < block->offset + block->n;
+}
+
+int serve_part(struct link *link, uint64_t handle, uint64_t offset, uint8_t *to, size_t n)
+{
+	struct serve *serve = serve_find(link, handle);
+	size_t have;
+
+	if (serve == NULL || offset >= serve->size)
+		return NX_ENOTOPEN;
+	if (!holds(&serve->now, offset) && holds(&serve->ahead, offset)) {
+		free(serve->now.octets);
+		serve->now = serve->ahead;
+		serve->ahead = (struct block){ 0 };
+	}
+	if (!holds(&serve->now, offset)) {
+		if (serve->code < 0)
+			return serve->code;
+		read_at(serve, offset);
+		return 0;
+	}
+	have = (size_t)(serve->now.offset + serve->now.n - offset);
+	if (have > n)
+		have = n;
+	memcpy(to, serve->now.octets + (offset - serve->now.offset), have);
+	if (serve->ahead.octets == NULL)
+		read_at(serve, serve->now.offset + serve->now.n);
+	link->data_out_ms = loop_now_ms(link->exchange->loop);
+	return (int)have;
+}
+
+void serve_stop(struct link *link, uint64_t handle)
+{
+	struct serve *serve = serve_find(link, handle);
+
+	if (serve != NULL)
+		serve_close(serve);
+}
+
+static void serve_each(struct link *link, bool all, uint64_t id)
+{
+	for (size_t i = 0; i < link->serves.cap && link->serves.n > 0; i++) {
+		struct map_node *node = link->serves.slots[i], *next;
+
+		for (; node != NULL; node = next) {
+			struct serve *serve = container_of(node, struct serve, node);
+
+			next = node->next;
+			if (!all && serve->id != id)
+				continue;
+			if (!all)
+				session_gone(link->session, serve->handle, NX_ENOTOPEN);
+			serve_close(serve);
+		}
+	}
+}
+
+void serve_delivery_over(struct link *link, uint64_t id)
+{
+	serve_each(link, false, id);
+}
+
+void serve_link_over(struct link *link)
+{
+	serve_each(link, true, 0);
+}

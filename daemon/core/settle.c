@@ -1,0 +1,144 @@
+#include "settle.h"
+#include "base/log.h"
+#include <stdlib.h>
+
+struct busy {
+	struct map_node node;
+	uint64_t position;
+};
+
+struct settle {
+	struct exchange *exchange;
+	struct settle_run *runs; /* gathering */
+	unsigned n, cap;
+	struct store_settle flying;
+	bool in_flight, scheduled;
+};
+
+static struct busy *busy_find(const struct feed *feed, uint64_t position)
+{
+	struct map_node *node = map_first(&feed->busy, map_hash_u64(position));
+
+	for (; node != NULL; node = map_next(node)) {
+		struct busy *busy = container_of(node, struct busy, node);
+
+		if (busy->position == position)
+			return busy;
+	}
+	return NULL;
+}
+
+bool feed_busy(const struct feed *feed, uint64_t position)
+{
+	return busy_find(feed, position) != NULL;
+}
+
+int feed_busy_add(struct feed *feed, uint64_t position)
+{
+	struct busy *busy = busy_find(feed, position);
+
+	if (busy != NULL)
+		return 0;
+	busy = calloc(1, sizeof(*busy));
+	if (busy == NULL)
+		return NX_ENOMEM;
+	busy->position = position;
+	map_add(&feed->busy, &busy->node, map_hash_u64(position));
+	return 0;
+}
+
+void feed_busy_del(struct feed *feed, uint64_t position)
+{
+	struct busy *busy = busy_find(feed, position);
+
+	if (busy == NULL)
+		return;
+	map_del(&feed->busy, &busy->node);
+	free(busy);
+}
+
+int settle_new(struct exchange *exchange, struct settle **ret)
+{
+	struct settle *settle = calloc(1, sizeof(*settle));
+
+	if (settle == NULL)
+		return NX_ENOMEM;
+	settle->exchange = exchange;
+	*ret = settle;
+	return 0;
+}
+
+void settle_free(struct settle **settle)
+{
+	if (*settle != NULL) {
+		free((*settle)->flying.runs);
+		free((*settle)->runs);
+		free(*settle);
+	}
+	*settle = NULL;
+}
+
+static void settled(struct store_req *req, void *arg)
+{
+	struct settle *settle = arg;
+
+	if (req->code < 0)
+		log_err("feed.settle", kv_u64("runs", settle->flying.n),
+			kv_str("reason", nx_word(req->code)), kv_str("words", req->why.words));
+	for (unsigned i = 0; i < settle->flying.n; i++) {
+		struct settle_run *run = &settle->flying.runs[i];
+		struct feed *feed = exchange_feed_by_number(settle->exchange, run->subscription);
+
+		if (feed != NULL && run->how != SETTLE_SKIPPED)
+			feed_busy_del(feed, run->last);
+	}
+	free(settle->flying.runs);
+	settle->flying.runs = NULL;
+	settle->in_flight = false;
+	settle_flush(settle);
+}
+
+void settle_flush(struct settle *settle)
+{
+	if (settle->in_flight || settle->n == 0)
+		return;
+	settle->flying = (struct store_settle){
+		.req = { .kind = REQ_SETTLE, .done = settled, .arg = settle },
+		.runs = settle->runs,
+		.n = settle->n,
+	};
+	settle->runs = NULL;
+	settle->n = settle->cap = 0;
+	settle->in_flight = true;
+	store_submit(settle->exchange->store, &settle->flying.req);
+}
+
+static void flush_later(void *arg)
+{
+	struct settle *settle = arg;
+
+	settle->scheduled = false;
+	settle_flush(settle);
+}
+
+void settle_add(struct settle *settle, struct feed *feed, const struct settle_run *run)
+{
+	if (settle->n == settle->cap) {
+		unsigned cap = settle->cap == 0 ? 256 : settle->cap * 2;
+		struct settle_run *runs = realloc(settle->runs, cap * sizeof(*runs));
+
+		if (runs == NULL) { /* not settled: owed still, and sent again one day */
+			feed_busy_del(feed, run->last);
+			log_err("feed.settle", kv_str("subscription", feed->name),
+				kv_str("reason", nx_word(NX_ENOMEM)));
+			return;
+		}
+		settle->runs = runs;
+		settle->cap = cap;
+	}
+	settle->runs[settle->n] = *run;
+	settle->runs[settle->n++].subscription = feed->number;
+	feed->changed = true;
+	if (!settle->scheduled && loop_later(settle->exchange->loop, flush_later, settle) == 0)
+		settle->scheduled = true;
+}
