@@ -35,13 +35,26 @@ static int check_start(struct slice document, struct why *why)
 	return 0;
 }
 
-/* just after the closing quote of the string that opens before i, or n */
+/* just after the quote that closes the string whose text begins at i, or n. A quote after an odd
+ * number of backslashes is part of the text. */
 static size_t string_end(const uint8_t *p, size_t i, size_t n)
 {
-	for (; i < n && p[i] != '"'; i++)
-		if (p[i] == '\\')
-			i++;
-	return i < n ? i + 1 : n;
+	size_t start = i;
+
+	while (i < n) {
+		const uint8_t *quote = memchr(p + i, '"', n - i);
+		size_t at, k;
+
+		if (quote == NULL)
+			return n;
+		at = k = (size_t)(quote - p);
+		while (k > start && p[k - 1] == '\\')
+			k--;
+		if ((at - k) % 2 == 0)
+			return at + 1;
+		i = at + 1;
+	}
+	return n;
 }
 
 static bool is_bare(uint8_t c)
