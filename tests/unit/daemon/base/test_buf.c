@@ -1,8 +1,9 @@
 #include "base/buf.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 static void adds_and_takes(void **state)
 {

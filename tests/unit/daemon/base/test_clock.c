@@ -1,6 +1,5 @@
 #include "base/clock.h"
 #include "base/fault.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +7,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 static void a_fake_clock_stands_still(void **state)
 {

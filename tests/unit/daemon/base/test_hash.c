@@ -1,8 +1,9 @@
 #include "base/hash.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 static void digests_are_those_of_fips_180(void **state)
 {

@@ -1,7 +1,6 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include <cmocka.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -9,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 /* clang-format off */
 static const struct {
