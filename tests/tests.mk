@@ -1,0 +1,129 @@
+# tests.mk - check, fuzz, lint, install, demo. Read by the Makefile; uses its rooms and lists.
+#
+#   make check               everything; the last line is "N passed, N failed"
+#   make check-unit          one kind alone: unit, scene, fault, fuzz, system, lint
+#   make check-scene ONLY=parts   programs whose name holds a word
+#   make fuzz FUZZ_S=60      libFuzzer, so many seconds for each target (NAME=frame: that one)
+
+ONLY      ?=
+NAME      ?=
+FUZZ_S    ?= 60
+TEST_S    ?= $(if $(SAN)$(TSAN),300,120)
+SYSTEM_S  ?= 900
+only       = $(if $(ONLY),$(foreach p,$(1),$(if $(findstring $(ONLY),$(p)),$(p))),$(1))
+
+# the rooms that a test names in its first line: /* uses: daemon/store */
+named      = $(shell sed -n '1s,^/\* uses: \(.*\) \*/.*,\1,p' $(1))
+beneath    = $(foreach r,$(1),$(call rooms,$(r)))
+archives   = $(foreach r,$(1),$(B)/$(r)/room.a)
+needs      = $(sort $(foreach r,$(1),$(libs.$(r))))
+
+# ---- scenes and faults: cmocka programs over the whole daemon, or over the rooms that they name.
+# What stands beside them and is no test_*.c helps them; a fake that it defines (net/conn.h, ...) goes
+# before the real one on the link line.
+SCENE_SRC  := $(sort $(wildcard tests/scene/test_*.c))
+FAULT_SRC  := $(sort $(wildcard tests/fault/test_*.c))
+SCENE_BIN  := $(patsubst %.c,$(B)/%,$(SCENE_SRC))
+FAULT_BIN  := $(patsubst %.c,$(B)/%,$(FAULT_SRC))
+HELP_SRC   := $(filter-out $(SCENE_SRC) $(FAULT_SRC),$(sort $(wildcard tests/scene/*.c tests/fault/*.c)))
+HELP_LIB   := $(if $(HELP_SRC),$(B)/tests/helpers.a)
+
+$(B)/tests/helpers.a: $(patsubst %.c,$(B)/%.o,$(HELP_SRC))
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcsD $@ $^
+
+define scene_rule
+ROOMS_OF_$(1) := $(or $(call beneath,$(call named,$(1))),$(DAEMON_ROOMS))
+$(B)/$(1:.c=): $(B)/$(1:.c=.o) $(HELP_LIB) $$(call archives,$$(ROOMS_OF_$(1)))
+	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$< $(HELP_LIB) $$(call archives,$$(firstword $$(ROOMS_OF_$(1)))) \
+		$(HELP_LIB) $$(call archives,$$(ROOMS_OF_$(1))) $$(call needs,$$(ROOMS_OF_$(1))) -lcmocka
+endef
+$(foreach t,$(SCENE_SRC) $(FAULT_SRC),$(eval $(call scene_rule,$(t))))
+
+# ---- fuzz targets: with replay.c they are plain programs; with clang's libFuzzer (.fuzz) they search
+FUZZ_SRC   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BIN   := $(patsubst %.c,$(B)/%,$(FUZZ_SRC))
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SRC))
+FUZZ_B     := $(BASE_B)-fuzz
+
+define fuzz_rule
+ROOMS_OF_$(1) := $(call beneath,$(call named,$(1)))
+$(B)/$(1:.c=): $(B)/$(1:.c=.o) $(B)/tests/fuzz/replay.o $$(call archives,$$(ROOMS_OF_$(1)))
+	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ $$(call needs,$$(ROOMS_OF_$(1)))
+$(B)/$(1:.c=.fuzz): $(B)/$(1:.c=.o) $$(call archives,$$(ROOMS_OF_$(1)))
+	$$(CC) $$(ALL_LDFLAGS) -fsanitize=fuzzer -o $$@ $$^ $$(call needs,$$(ROOMS_OF_$(1)))
+endef
+$(foreach t,$(FUZZ_SRC),$(eval $(call fuzz_rule,$(t))))
+
+fuzz:
+	@tests/deps.sh fuzz
+	@$(MAKE) --no-print-directory B=$(FUZZ_B) CC=$(CLANG) OPT='-O1 -g -fno-omit-frame-pointer' \
+		SANFLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' \
+		$(patsubst %,$(FUZZ_B)/tests/fuzz/fuzz_%.fuzz,$(or $(NAME),$(FUZZ_NAMES)))
+	@B=$(FUZZ_B) FUZZ_S=$(FUZZ_S) tests/fuzz.sh $(or $(NAME),$(FUZZ_NAMES))
+
+# ---- check: tests/run.sh runs what it is given and counts
+LINT       := $(sort $(wildcard tests/lint/*.sh))
+SYSTEM     := $(wildcard tests/system/run.py)
+RUN         = B=$(B) TEST_S=$(TEST_S) SYSTEM_S=$(SYSTEM_S) SAN=$(SAN) tests/run.sh
+
+deps:
+	@tests/deps.sh check
+
+all $(B)/newsxd $(B)/newsxctl $(UNIT_BIN) $(SCENE_BIN) $(FAULT_BIN) $(FUZZ_BIN): | deps-build
+deps-build:
+	@tests/deps.sh build
+
+check-programs: all $(UNIT_BIN) $(SCENE_BIN) $(FAULT_BIN) $(FUZZ_BIN)
+
+check: deps
+	@$(MAKE) --no-print-directory check-programs
+	@$(RUN) $(call only,$(UNIT_BIN) $(SCENE_BIN) $(FAULT_BIN) $(FUZZ_BIN) $(SYSTEM) $(LINT))
+check-unit: $(UNIT_BIN)
+	@$(RUN) $(call only,$^)
+check-scene: $(SCENE_BIN)
+	@$(RUN) $(call only,$^)
+check-fault: $(FAULT_BIN)
+	@$(RUN) $(call only,$^)
+check-fuzz: $(FUZZ_BIN)
+	@$(RUN) $(call only,$^)
+check-system: all
+	@$(RUN) $(SYSTEM)
+check-lint lint:
+	@$(RUN) $(call only,$(LINT))
+
+demo:
+	@tests/deps.sh build
+	@$(MAKE) --no-print-directory all
+	@B=$(B) python3 tests/demo/demo.py
+bench: all
+	@B=$(B) python3 tests/bench/bench.py
+
+SOURCES = $(sort $(shell find proto daemon client tests -name '*.[ch]'))
+format:
+	clang-format -i $(SOURCES)
+
+# ---- install: DESTDIR and PREFIX as everywhere; a configuration that is there is never touched
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+DOCDIR  ?= $(PREFIX)/share/doc/newsxd
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(DOCDIR) \
+		$(DESTDIR)$(SYSCONFDIR)/newsxd/conf.d
+	install -d -m 0750 $(DESTDIR)$(SYSCONFDIR)/newsxd/keys
+	install -m 0755 $(B)/newsxctl $(DESTDIR)$(PREFIX)/bin/newsxctl
+	install -m 0755 $(B)/newsxd $(DESTDIR)$(PREFIX)/sbin/newsxd
+	install -m 0644 conf/newsxd.conf $(DESTDIR)$(DOCDIR)/newsxd.conf
+	test -e $(DESTDIR)$(SYSCONFDIR)/newsxd/newsxd.conf || \
+		install -m 0644 conf/newsxd.conf $(DESTDIR)$(SYSCONFDIR)/newsxd/newsxd.conf
+	for page in $(wildcard man/*.[1-8]); do \
+		install -D -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	for unit in $(wildcard systemd/*.service systemd/*.socket); do \
+		mkdir -p $(DESTDIR)$(UNITDIR) && sed 's,/usr/sbin/newsxd,$(PREFIX)/sbin/newsxd,' $$unit \
+			> $(DESTDIR)$(UNITDIR)/$${unit##*/}; done
+	for users in $(wildcard systemd/*.sysusers); do \
+		install -D -m 0644 $$users $(DESTDIR)$(SYSUSERSDIR)/newsxd.conf; done
+
+.PHONY: fuzz deps deps-build check check-programs check-unit check-scene check-fault check-fuzz \
+	check-system check-lint lint demo bench format install
