@@ -4,7 +4,7 @@
  *   table          key                                        value
  *   meta           name                                       "format" u32, "epoch" u64, "node", "wall" i64, counters
  *   items          sequence (integer)                         record head + facts + envelope + document, first cut
- *   bodies         sequence << 8 + chunk (integer)            the rest of that octet string, 4,076 octets + CRC32C each
+ *   bodies         sequence << 10 + chunk (integer)           the rest of that octet string, 4,076 octets + CRC32C each
  *   feed           position (integer)                         sequence, running total of items, of octets, lane, channel-free
  *   flash          position (integer)                         nothing
  *   stories        SHA-256 identity | SHA-256 story           identity row | story row
@@ -49,6 +49,9 @@ struct record {
 	int64_t stored_ms, received_ms, released_ms;
 	uint8_t content[32], story[32], identity[32];
 	uint32_t envelope_n, document_n;
+	int64_t held_until_ms;	/* ITEM_HELD: its key in `held`; INT64_MAX = withheld, no time */
+	uint64_t octets;	/* envelope, document and parts: what it weighs in feed totals and held-size */
+	bool kill;
 	unsigned parts_n;
 	struct store_part *parts; /* malloc'ed with names behind it */
 	struct facts facts;
@@ -57,20 +60,24 @@ struct record {
 void record_write(struct txn *txn, const struct record *record, struct slice envelope, struct slice document);
 /* octets (envelope + document, malloc'ed) are read only if ret_octets != NULL. CRC checked: NX_ECORRUPT. returns 0, NX_ENOENT ... */
 int record_read(struct txn *txn, uint64_t sequence, struct record *ret, uint8_t **ret_octets);
+/* the head alone, one row: no facts, no parts (parts_n is set, parts is NULL); nothing to free. returns as record_read() */
+int record_head(struct txn *txn, uint64_t sequence, struct record *ret);
 void record_done(struct record *record);
 void record_state(struct txn *txn, uint64_t sequence, enum item_state state, uint64_t position, int64_t released_ms);
 uint64_t record_remove(struct txn *txn, uint64_t sequence); /* pages freed, about */
-unsigned record_pages(size_t facts_n, size_t envelope_n, size_t document_n); /* worst case, for the marks */
+unsigned record_pages(size_t head_n, size_t envelope_n, size_t document_n); /* head_n: facts and parts; for the marks */
 
 /* -- feed rows (put.c writes, all read) */
 struct feed_row {
-	uint64_t position, sequence, total_items, total_octets; /* totals including this one */
+	uint64_t position, sequence, total_items, total_octets; /* totals including this one; octets as record.octets */
 	enum lane lane;
 	bool kill;
 };
 bool feed_get(struct txn *txn, uint64_t position, struct feed_row *ret);
 bool feed_parse(struct slice key, struct slice value, struct feed_row *ret);
-uint64_t feed_append(struct txn *txn, const struct record *record); /* gives the next position; flash row too */
+/* gives the next position (items->count); flash row too */
+struct items;
+uint64_t feed_append(struct items *items, struct txn *txn, const struct record *record);
 
 /* -- stories.c */
 struct story_row {
@@ -78,7 +85,11 @@ struct story_row {
 	uint64_t kill;			  /* sequence of the tombstone; 0 = none */
 	int64_t created_ms;		  /* versioncreated of the newest */
 	char version[VERSION_MAX + 1], channel[NAME_MAX_ + 1];
-	int64_t stored_ms;
+	int64_t stored_ms; /* of the last item that touched it */
+	/* of the newest released one, when it is not the newest */
+	char released_version[VERSION_MAX + 1];
+	int64_t released_created_ms;
+	uint64_t held; /* the one version that is held (a newer one takes an older one out); 0 = none. Held kills are not told here */
 };
 bool story_get(struct txn *txn, const uint8_t story[32], struct story_row *ret);
 void story_put(struct txn *txn, const uint8_t story[32], const struct story_row *row);
@@ -103,7 +114,6 @@ struct subdir {
 };
 
 /* -- items.c: the room's writer side, called by the items worker (or in line) */
-struct items;
 struct items_conf {
 	const char *dir; /* DIRECTORY/items */
 	uint64_t size;
@@ -123,6 +133,8 @@ struct db *items_db(struct items *items);
  * items one a transaction. returns 0, or NX_EUNSURE / NX_EIO: fatal, no done() for any of them
  */
 int items_batch(struct items *items, struct store_req *list, int64_t boot_ms, int64_t wall_ms);
+/* the door calls it for each PUT after its done(): the receipt is gone with it */
+void items_receipt_free(struct store_put *put);
 /* at most how many of `list` belong in one batch (256 requests, 1,000 pages; PUTs of one partner at most 32 while others wait) */
 unsigned items_batch_size(const struct items *items, const struct store_req *list);
 /* one bounded transaction of releases, expiry, retirement ... returns 1 when there is more, 0 when not, negative: fatal */
@@ -135,7 +147,9 @@ struct items_part_req {
 	bool doom; /* true: (1) write doomed, NX_EEXIST if a use stands; false: (3) remove doomed and had */
 };
 int items_doomed(struct items *items, uint64_t **ret, size_t *ret_n); /* at start: resume at (2) */
-void items_state(const struct items *items, struct store_state *ret); /* atomics */
+/* thread: any. sets epoch, sequence_last, position_last, items_octets, items_used, items_percent, held; leaves the rest */
+void items_state(const struct items *items, struct store_state *ret);
+void items_usage_fake(struct items *items, unsigned percent); /* scenes: 0 = the truth again */
 struct subdir *items_subs(struct items *items); /* takes a reference; thread: any */
 void subdir_free(struct subdir **subdir);
 

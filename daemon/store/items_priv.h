@@ -1,0 +1,113 @@
+/*
+ * items_priv.h - what the writer's files of `items` share: struct items, its counters, the rules of a batch.
+ *
+ * A handler (items_put, items_settle ...) works in the batch's transaction and sets its request's code. It must look before it
+ * leaps: everything that may refuse comes before its first put, for the other requests of the batch stay in the transaction.
+ * What it changes in memory must be undone when the transaction does not commit: numbers in items->count are restored by the batch;
+ * events, unused parts and a new subdir are handed to the functions below, which keep them until the commit is durable.
+ * Thread: the items writer, but where it says otherwise.
+ */
+#pragma once
+#include "store/clockrule.h"
+#include "store/create.h"
+#include "store/items.h"
+#include "store/marks.h"
+#include "store/owed.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define ITEMS_FORMAT 1
+
+/* the row "counters" of meta, written with every commit that changes it */
+struct items_count {
+	uint64_t sequence_last, position_last; /* never given twice, whatever is retired */
+	uint64_t total_items, total_octets;    /* of the feed, as in its last row */
+	uint64_t held;			       /* rows in T_HELD */
+};
+bool count_get(struct txn *txn, struct items_count *ret);
+void count_put(struct txn *txn, const struct items_count *count);
+
+/* store_conf, copied: no pointers into the caller's */
+struct items_times {
+	int64_t keep_ms, orphan_keep_ms, history_keep_ms, embargo_ahead_ms, clock_jump_ms;
+	uint64_t held_size;
+	bool clock_ntp;
+};
+
+struct items_note { /* waits for the commit */
+	struct store_event event;
+	uint64_t unused_part; /* != 0: this instead of the event */
+	struct items_note *next;
+};
+
+struct items {
+	struct db *db;
+	char node[NAME_MAX_ + 1];
+	uint64_t epoch;
+	struct items_times times; /* the writer's copy: taken from times_next at each batch and step of maintain */
+	struct marks marks;
+	struct items_count count, count_before; /* with what the open transaction does; as last committed */
+	struct clockrule clock;
+	int64_t boot_ms, wall_ms;   /* of this batch */
+	int64_t wall_stored_ms;	    /* the row "wall"; TIME_NONE = none */
+	uint64_t used_pages;	    /* after the last commit */
+	unsigned used_fake_percent; /* scenes; 0 = none */
+	struct items_note *notes, **notes_end;
+	struct subdir *subs_next; /* what DEFINE or FORGET made in this transaction; becomes subs at the commit */
+
+	void (*event)(void *arg, const struct store_event *event);
+	void (*unused)(void *arg, uint64_t part);
+	void *arg;
+
+	pthread_mutex_t lock; /* over what is below: any thread */
+	struct subdir *subs;
+	struct items_times times_next;
+	atomic_bool clock_ok_asked;
+	struct {
+		_Atomic uint64_t sequence_last, position_last, used_octets, size_octets, held;
+		_Atomic unsigned percent;
+	} shown; /* for items_state() */
+
+	void *subs_private, *retire_private; /* for subs.c and retire.c; freed by the two functions below */
+};
+void subs_private_free(struct items *items);   /* subs.c */
+void retire_private_free(struct items *items); /* retire.c */
+int subs_load(struct items *items);	       /* subs.c: at open, reads the rows and sets items->subs */
+
+/* -- items.c: a transaction of one's own (release, expiry, retirement). items_end() commits, then tells events and shows counters;
+ * when it does not commit, everything in memory is as before. returns as txn_end() */
+void items_begin(struct items *items, struct txn *txn);
+int items_end(struct items *items, struct txn *txn);
+/* told after the commit; forgotten when there is none. Out of memory: txn->r */
+void items_note(struct items *items, struct txn *txn, const struct store_event *event);
+void items_note_unused(struct items *items, struct txn *txn, uint64_t part);
+/* as this transaction sees them; not referenced: good until items_end() */
+struct subdir *items_subs_now(struct items *items);
+/* takes subs over; it is seen by others once the transaction is durable */
+void items_subs_set(struct items *items, struct subdir *subs);
+/* is there room for so many pages of settling and retiring? of items? */
+bool items_room(const struct items *items, enum mark mark, uint64_t pages);
+
+/* -- stories.c: the rows of T_STORIES as they stand; retire.c walks them by age */
+struct identity_row {
+	uint64_t sequence, position; /* position 0: none was given when it was stored */
+	int64_t stored_ms;
+	uint8_t content[32];
+	char channel[NAME_MAX_ + 1];
+};
+enum story_kind { STORY_BAD = 0, STORY_IDENTITY = 1, STORY_STORY = 2 };
+enum story_kind stories_kind(struct slice value);
+bool identity_parse(struct slice value, struct identity_row *ret);
+bool story_parse(struct slice value, struct story_row *ret);
+bool identity_get(struct txn *txn, const uint8_t identity[32], struct identity_row *ret);
+void identity_put(struct txn *txn, const uint8_t identity[32], const struct identity_row *row);
+
+/* -- held.c: the row in T_HELD and the sums of its partner */
+void held_add(struct items *items, struct txn *txn, const struct record *record);
+/* takes it out; the caller writes the record's new state. record: at least from record_head() */
+void held_remove(struct items *items, struct txn *txn, const struct record *record);
+uint64_t held_octets(struct txn *txn, uint32_t partner);
+
+/* -- doom.c: parts that are being deleted */
+void items_doom(struct items *items, struct txn *txn, struct items_part_req *req);
