@@ -399,7 +399,10 @@ int story_read(struct slice document, const struct story_limits *limits, struct 
 	r = parse(document, &item, why);
 	if (r == 0)
 		r = read_item(item, limits, &story, why);
-	arena_end(); /* the tree goes with it, which spares us walking it */
+	/* jansson's lexer loses octets without a word when an allocation fails */
+	if (arena_end() && r != NX_ENOMEM)
+		r = why_set(why, NX_ENOMEM, "out of memory");
+	/* the tree went with the arena, which spares us walking it */
 	if (r < 0)
 		story_done(&story);
 	else
