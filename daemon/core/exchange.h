@@ -40,6 +40,12 @@ struct feed { /* one subscription at run time */
 	uint64_t delivered, refused_later, refused_never;
 };
 
+enum { MISMATCHES = 64 };
+struct mismatch { /* a part whose octets did not have their hash */
+	uint32_t partner;
+	uint8_t sha256[32];
+};
+
 struct counters {
 	uint64_t stored, duplicate, held, superseded, delivered, in_octets, out_octets;
 	uint64_t refused[128]; /* by -code */
@@ -58,9 +64,11 @@ struct exchange {
 	unsigned partners_n;
 	struct feed **feeds;
 	unsigned feeds_n;
-	struct map stories; /* hot items and open deliveries, by story */
-	struct map pulls;   /* parts on their way in, by (partner, sha256) */
-	uint64_t inbound_held;
+	struct map stories;    /* hot items and open deliveries, by story */
+	struct map pulls;      /* parts on their way in, by (partner, sha256) */
+	uint64_t inbound_held; /* octets of items and parts that are not on disk yet */
+	struct mismatch mismatches[MISMATCHES];
+	unsigned mismatch_next;
 	struct counters count;
 	bool stopping;
 	void (*wake)(void *arg, enum lane lane); /* a position is new: feeds may go on */

@@ -1,0 +1,581 @@
+#include "pull.h"
+#include "base/log.h"
+#include <stdlib.h>
+
+enum {
+	PIECE = 256 * 1024,         /* octets in one append to the store */
+	WINDOW_FIRST = 1024 * 1024, /* asked for and not yet on disk */
+	WINDOW_MOST = 8 * 1024 * 1024,
+};
+
+struct want {
+	struct want *next;
+	struct pull *pull;
+	struct link *link;
+	pull_done_fn *done;
+	void *arg;
+	unsigned index;
+	bool flash;
+};
+
+enum pull_state {
+	PULL_FINDING,   /* the store is asked what it has */
+	PULL_BEGINNING, /* the partial is made */
+	PULL_WAITING,   /* for a link, or for one of its 16 handles */
+	PULL_NEEDING,   /* octets come */
+	PULL_ENDING,    /* all octets are here; the store verifies */
+};
+
+struct pull {
+	struct map_node node; /* in exchange->pulls */
+	struct map_node by_handle;
+	struct pull *next_waiting; /* on link->needs_wait */
+	struct exchange *exchange;
+	struct partner *partner;
+	uint8_t sha256[32];
+	uint64_t size, number;
+	enum pull_state state;
+	struct want *wants;
+	struct link *link; /* that serves it, or whose handles it waits for */
+	uint64_t handle;
+	uint64_t got, asked, committed; /* offsets: received; asked for up to; on disk */
+	uint64_t asked_here;            /* octets asked of this link */
+	uint64_t window;
+	uint8_t *piece;
+	size_t piece_n;
+	uint64_t held; /* octets counted in inbound_held */
+	unsigned appends;
+	int64_t moved_ms;
+	bool failed;
+	struct store_part_find find;
+	struct store_part_begin begin;
+	unsigned requests;
+	bool over;
+};
+
+struct append {
+	struct store_part_append req;
+	struct pull *pull;
+};
+
+static void pull_needs_start(struct link *link);
+
+static uint64_t pull_hash(const struct partner *partner, const uint8_t sha256[32])
+{
+	return map_hash_key(sha256) ^ map_hash_u64(partner->number);
+}
+
+static struct pull *pull_find(struct exchange *exchange, const struct partner *partner,
+			      const uint8_t sha256[32])
+{
+	struct map_node *node = map_first(&exchange->pulls, pull_hash(partner, sha256));
+
+	for (; node != NULL; node = map_next(node)) {
+		struct pull *pull = container_of(node, struct pull, node);
+
+		if (pull->partner == partner && memcmp(pull->sha256, sha256, 32) == 0)
+			return pull;
+	}
+	return NULL;
+}
+
+static struct pull *pull_by_handle(struct link *link, uint64_t handle)
+{
+	struct map_node *node = map_first(&link->handles, map_hash_u64(handle));
+
+	for (; node != NULL; node = map_next(node)) {
+		struct pull *pull = container_of(node, struct pull, by_handle);
+
+		if (pull->handle == handle)
+			return pull;
+	}
+	return NULL;
+}
+
+static void pull_free(struct pull *pull)
+{
+	if (!pull->over || pull->requests > 0)
+		return;
+	pull->exchange->inbound_held -= pull->held;
+	free(pull->piece);
+	free(pull);
+}
+
+/* off its link: handle stopped, no longer waiting there */
+static void pull_detach(struct pull *pull, bool stop)
+{
+	struct link *link = pull->link;
+	struct pull **at;
+
+	if (link == NULL)
+		return;
+	if (pull->by_handle.in) {
+		if (stop)
+			session_stop(link->session, pull->handle);
+		map_del(&link->handles, &pull->by_handle);
+		link_want(link);
+	}
+	for (at = &link->needs_wait; *at != NULL; at = &(*at)->next_waiting) {
+		if (*at == pull) {
+			*at = pull->next_waiting;
+			break;
+		}
+	}
+	pull->link = NULL;
+	pull->handle = 0;
+	if (stop && !link->over)
+		pull_needs_start(link);
+}
+
+/* what has come and does not fill a piece is written too: the partial keeps it */
+static void append_piece(struct pull *pull);
+
+static void pull_over(struct pull *pull)
+{
+	pull_detach(pull, true);
+	while (pull->wants != NULL) { /* their links are gone: nobody is left to tell */
+		pull->wants->pull = NULL;
+		pull->wants = pull->wants->next;
+	}
+	if (!pull->failed && pull->piece_n > 0)
+		append_piece(pull);
+	map_del(&pull->exchange->pulls, &pull->node);
+	pull->over = true;
+	pull_free(pull);
+}
+
+/* tell all that wait, and end */
+static void pull_end(struct pull *pull, int code, enum nx_retry retry, uint64_t number)
+{
+	struct want *want;
+
+	pull->state =
+		PULL_ENDING; /* a taker that lets go of others must not end it a second time */
+	while ((want = pull->wants) != NULL) {
+		pull->wants = want->next;
+		want->pull = NULL;
+		if (code == 0)
+			store_lease(pull->exchange->store, number);
+		want->done(want->arg, want->index, code, retry, number);
+	}
+	pull_over(pull);
+}
+
+static bool pull_flash(const struct pull *pull)
+{
+	for (const struct want *want = pull->wants; want != NULL; want = want->next)
+		if (want->flash)
+			return true;
+	return false;
+}
+
+/* ask for as much as the window lets us */
+static void pull_ask(struct pull *pull)
+{
+	uint64_t upto = pull->committed + pull->window;
+	uint64_t limit = 2 * pull->size + (1 << 20);
+	uint64_t n;
+
+	if (upto > pull->size)
+		upto = pull->size;
+	if (pull->state != PULL_NEEDING || upto <= pull->asked ||
+	    (upto < pull->size && upto - pull->asked < pull->window / 4))
+		return;
+	n = upto - pull->asked;
+	if (pull->asked_here + n > limit) {
+		pull_end(pull, NX_EMISMATCH, NX_LATER, 0);
+		return;
+	}
+	if (pull->handle != 0 && session_need_more(pull->link->session, pull->handle, n)) {
+		pull->asked = upto;
+	} else {
+		uint64_t handle = session_need(pull->link->session, pull->sha256, pull->got,
+					       upto - pull->got);
+
+		if (handle == 0)
+			return; /* 16 are open: the next tick tries again */
+		if (pull->by_handle.in)
+			map_del(&pull->link->handles, &pull->by_handle);
+		pull->handle = handle;
+		pull->asked = upto;
+		map_add(&pull->link->handles, &pull->by_handle, map_hash_u64(handle));
+	}
+	pull->asked_here += n;
+	link_want(pull->link);
+}
+
+static void pull_start(struct pull *pull)
+{
+	pull->state = PULL_NEEDING;
+	pull->moved_ms = loop_now_ms(pull->exchange->loop);
+	pull->asked = pull->got;
+	pull->asked_here = 0;
+	pull->handle = 0;
+	pull_ask(pull);
+}
+
+enum { HANDLES_A_LINK = 16 };
+
+/* those that wait for a handle of this link: flash first, else in the order they came */
+static void pull_needs_start(struct link *link)
+{
+	while (link->needs_wait != NULL && link->handles.n < HANDLES_A_LINK) {
+		struct pull **best = &link->needs_wait, *pull;
+
+		for (struct pull **at = best; *at != NULL; at = &(*at)->next_waiting) {
+			if (pull_flash(*at)) {
+				best = at;
+				break;
+			}
+		}
+		pull = *best;
+		*best = pull->next_waiting;
+		pull->next_waiting = NULL;
+		pull_start(pull);
+	}
+}
+
+/* find a link of one that waits, and stand in its row */
+static void pull_route(struct pull *pull)
+{
+	struct pull **at;
+
+	pull->state = PULL_WAITING;
+	if (pull->link != NULL)
+		return;
+	for (struct want *want = pull->wants; want != NULL; want = want->next) {
+		if (want->link == NULL || want->link->over)
+			continue;
+		pull->link = want->link;
+		for (at = &pull->link->needs_wait; *at != NULL; at = &(*at)->next_waiting)
+			;
+		*at = pull;
+		pull->next_waiting = NULL;
+		pull_needs_start(pull->link);
+		return;
+	}
+	pull_over(pull);
+}
+
+static void begun(struct store_req *req, void *arg)
+{
+	struct pull *pull = arg;
+
+	pull->requests--;
+	if (pull->over) {
+		pull_free(pull);
+	} else if (req->code < 0) {
+		pull_end(pull, req->code, nx_retry(req->code), 0);
+	} else {
+		pull->number = pull->begin.number;
+		pull_route(pull);
+	}
+}
+
+static void found(struct store_req *req, void *arg)
+{
+	struct pull *pull = arg;
+	const struct conf_partner *conf = pull->partner->conf;
+
+	pull->requests--;
+	if (pull->over) {
+		if (req->code == 0 && pull->find.complete)
+			store_unlease(pull->exchange->store, pull->find.number);
+		pull_free(pull);
+		return;
+	}
+	if (req->code < 0 || conf == NULL) {
+		pull_end(pull, req->code < 0 ? req->code : NX_ENOTENTITLED, NX_LATER, 0);
+		return;
+	}
+	if (pull->find.complete) {
+		uint64_t number = pull->find.number;
+		struct store *store = pull->exchange->store;
+
+		pull_end(pull, 0, NX_LATER, number);
+		store_unlease(store, number); /* each taker has a lease of its own */
+		return;
+	}
+	pull->got = pull->committed = pull->find.offset;
+	pull->state = PULL_BEGINNING;
+	pull->begin = (struct store_part_begin){
+		.req = { .kind = REQ_PART_BEGIN, .done = begun, .arg = pull },
+		.partner = pull->partner->number,
+		.size = pull->size,
+		.partials_max = conf->partials_n_max,
+		.partials_octets_max = conf->partials_max,
+	};
+	memcpy(pull->begin.sha256, pull->sha256, 32);
+	pull->requests++;
+	store_submit(pull->exchange->store, &pull->begin.req);
+}
+
+static struct pull *pull_new(struct exchange *exchange, struct partner *partner,
+			     const uint8_t sha256[32], uint64_t size)
+{
+	struct pull *pull = calloc(1, sizeof(*pull));
+
+	if (pull == NULL)
+		return NULL;
+	pull->exchange = exchange;
+	pull->partner = partner;
+	pull->size = size;
+	pull->window = WINDOW_FIRST;
+	memcpy(pull->sha256, sha256, 32);
+	map_add(&exchange->pulls, &pull->node, pull_hash(partner, sha256));
+	pull->find = (struct store_part_find){
+		.req = { .kind = REQ_PART_FIND, .done = found, .arg = pull },
+		.partner = partner->number,
+		.size = size,
+	};
+	memcpy(pull->find.sha256, sha256, 32);
+	pull->requests = 1;
+	store_submit(exchange->store, &pull->find.req);
+	return pull;
+}
+
+int pull_want(struct link *link, const uint8_t sha256[32], uint64_t size, bool flash,
+	      unsigned index, pull_done_fn *done, void *arg, struct want **ret)
+{
+	struct exchange *exchange = link->exchange;
+	struct pull *pull = pull_find(exchange, link->partner, sha256);
+	struct want *want = calloc(1, sizeof(*want));
+	struct want **at;
+
+	if (want == NULL)
+		return NX_ENOMEM;
+	if (pull != NULL && pull->size != size) { /* one hash, two sizes: one of them lies */
+		free(want);
+		return NX_EMISMATCH;
+	}
+	if (pull == NULL)
+		pull = pull_new(exchange, link->partner, sha256, size);
+	if (pull == NULL) {
+		free(want);
+		return NX_ENOMEM;
+	}
+	*want = (struct want){
+		.pull = pull, .link = link, .done = done, .arg = arg, .index = index, .flash = flash
+	};
+	for (at = &pull->wants; *at != NULL; at = &(*at)->next)
+		;
+	*at = want;
+	*ret = want;
+	return 0;
+}
+
+void pull_unwant(struct want **at)
+{
+	struct want *want = *at;
+	struct pull *pull;
+
+	if (want == NULL)
+		return;
+	*at = NULL;
+	pull = want->pull;
+	if (pull != NULL) {
+		struct want **in = &pull->wants;
+
+		while (*in != want)
+			in = &(*in)->next;
+		*in = want->next;
+		if (pull->wants == NULL && pull->state != PULL_ENDING)
+			pull_over(pull);
+	}
+	free(want);
+}
+
+/* octets that did not have the hash that was promised: later once, never the second time */
+static enum nx_retry mismatch_retry(struct pull *pull)
+{
+	struct exchange *exchange = pull->exchange;
+	struct mismatch *slot = &exchange->mismatches[exchange->mismatch_next];
+
+	for (unsigned i = 0; i < MISMATCHES; i++) {
+		const struct mismatch *known = &exchange->mismatches[i];
+
+		if (known->partner == pull->partner->number &&
+		    memcmp(known->sha256, pull->sha256, 32) == 0)
+			return NX_NEVER;
+	}
+	slot->partner = pull->partner->number;
+	memcpy(slot->sha256, pull->sha256, 32);
+	exchange->mismatch_next = (exchange->mismatch_next + 1) % MISMATCHES;
+	return NX_LATER;
+}
+
+/* the part is whole and its hash is right: but it may stand under another number, for it is stored
+ * once */
+static void appended(struct store_req *req, void *arg)
+{
+	struct append *append = arg;
+	struct pull *pull = append->pull;
+	struct exchange *exchange = pull->exchange;
+
+	pull->requests--;
+	pull->appends--;
+	pull->held -= append->req.n;
+	exchange->inbound_held -= append->req.n;
+	if (pull->over) {
+		if (req->code == 0 && append->req.complete)
+			store_unlease(exchange->store, append->req.number);
+		pull_free(pull);
+	} else if (req->code < 0) {
+		pull->failed = true;
+		log_warn("part.refused", kv_str("peer", pull->partner->name),
+			 kv_hex("part", pull->sha256, 8), kv_str("reason", nx_word(req->code)),
+			 kv_str("words", req->why.words));
+		count_refused(exchange, req->code);
+		pull_end(pull, req->code,
+			 req->code == NX_EMISMATCH ? mismatch_retry(pull) : nx_retry(req->code), 0);
+	} else if (append->req.complete) {
+		uint64_t number = append->req.number;
+
+		log_info("part.stored", kv_str("peer", pull->partner->name),
+			 kv_hex("part", pull->sha256, 8), kv_u64("bytes", pull->size));
+		pull_end(pull, 0, NX_LATER, number);
+		store_unlease(exchange->store, number);
+	} else {
+		pull->committed = append->req.committed;
+		if (pull->window < WINDOW_MOST &&
+		    exchange->inbound_held < exchange->conf->inbound_memory / 2)
+			pull->window *= 2;
+		pull_ask(pull);
+	}
+	free(append);
+}
+
+static void append_piece(struct pull *pull)
+{
+	struct append *append = calloc(1, sizeof(*append));
+
+	if (append == NULL) { /* the octets are lost to us: asked again from what is on disk */
+		pull->failed = true;
+		return;
+	}
+	append->pull = pull;
+	append->req = (struct store_part_append){
+		.req = { .kind = REQ_PART_APPEND,
+			 .done = appended,
+			 .arg = append,
+			 .urgent = pull_flash(pull) },
+		.number = pull->number,
+		.offset = pull->got - pull->piece_n,
+		.octets = pull->piece,
+		.n = pull->piece_n,
+	};
+	pull->piece = NULL;
+	pull->piece_n = 0;
+	pull->appends++;
+	pull->requests++;
+	store_submit(pull->exchange->store, &append->req.req);
+}
+
+static void take(struct pull *pull, struct slice octets)
+{
+	while (octets.n > 0 && !pull->failed) {
+		size_t n = PIECE - pull->piece_n;
+
+		if (pull->piece == NULL)
+			pull->piece = malloc(PIECE);
+		if (pull->piece == NULL) {
+			pull->failed = true;
+			return;
+		}
+		if (n > octets.n)
+			n = octets.n;
+		memcpy(pull->piece + pull->piece_n, octets.p, n);
+		pull->piece_n += n;
+		pull->got += n;
+		pull->held += n;
+		pull->exchange->inbound_held += n;
+		octets.p += n;
+		octets.n -= n;
+		if (pull->piece_n == PIECE || pull->got == pull->size)
+			append_piece(pull);
+	}
+}
+
+void pull_data(struct link *link, uint64_t handle, struct slice octets, bool done)
+{
+	struct pull *pull = pull_by_handle(link, handle);
+
+	link->data_in_ms = loop_now_ms(link->exchange->loop);
+	if (pull == NULL)
+		return;
+	pull->moved_ms = link->data_in_ms;
+	take(pull, octets);
+	if (pull->failed) {
+		pull_end(pull, NX_ENOMEM, NX_LATER, 0);
+		return;
+	}
+	if (pull->got == pull->size) {
+		pull->state = PULL_ENDING;
+		pull_detach(pull, false);
+		pull_needs_start(link);
+		return;
+	}
+	if (done && pull->piece_n > 0 && pull->appends == 0)
+		append_piece(
+			pull); /* all that was asked is here: on to disk, that more may be asked */
+}
+
+void pull_gone(struct link *link, uint64_t handle, const char *code)
+{
+	struct pull *pull = pull_by_handle(link, handle);
+
+	if (pull == NULL)
+		return;
+	log_warn("part.gone", kv_u64("conn", link->number), kv_str("peer", link->partner->name),
+		 kv_hex("part", pull->sha256, 8), kv_str("reason", code));
+	pull_end(pull, NX_EPARTSGONE, NX_LATER, 0);
+}
+
+void pull_tick(struct exchange *exchange, int64_t now_ms)
+{
+	for (size_t i = 0; i < exchange->pulls.cap; i++) {
+		struct map_node *node = exchange->pulls.slots[i], *next;
+
+		for (; node != NULL; node = next) {
+			struct pull *pull = container_of(node, struct pull, node);
+			int64_t since = pull->moved_ms;
+
+			next = node->next;
+			if (pull->state != PULL_NEEDING)
+				continue;
+			pull_ask(pull);
+			if (!pull->node.in || pull->state != PULL_NEEDING || pull->appends > 0 ||
+			    pull->asked == pull->got)
+				continue;
+			if (pull->link->data_in_ms > since)
+				since = pull->link->data_in_ms;
+			if (now_ms - since > exchange->conf->part_wait_ms) {
+				pull_end(pull, NX_EPARTWAIT, NX_LATER, 0);
+				return; /* others next second: ending one may have ended more */
+			}
+		}
+	}
+}
+
+void pull_link_over(struct link *link)
+{
+	for (size_t i = 0; i < link->exchange->pulls.cap; i++) {
+		struct map_node *node = link->exchange->pulls.slots[i], *next;
+
+		for (; node != NULL; node = next) {
+			struct pull *pull = container_of(node, struct pull, node);
+
+			next = node->next;
+			for (struct want *want = pull->wants; want != NULL; want = want->next)
+				if (want->link == link)
+					want->link = NULL;
+			if (pull->link != link)
+				continue;
+			pull_detach(pull, false);
+			if (pull->piece_n > 0)
+				append_piece(pull);
+			if (pull->state == PULL_NEEDING || pull->state == PULL_WAITING)
+				pull_route(pull);
+		}
+	}
+}

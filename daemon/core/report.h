@@ -1,0 +1,11 @@
+/*
+ * report.h - the lines that say how things stand: each minute when something changed, and on
+ * demand.
+ */
+#pragma once
+#include "core/exchange.h"
+
+void report_state(struct exchange *exchange,
+		  bool all); /* event=store.state, subscription.state, refusals.state */
+void report_event(struct exchange *exchange,
+		  const struct store_event *event); /* what the store tells */
