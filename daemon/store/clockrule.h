@@ -1,8 +1,9 @@
 /*
  * clockrule.h - may embargoes be released by this clock? Pure; knows no store.
  *
- * The wall clock is trusted while it stands within `jump` of where the boot-time clock says. After a start it is suspect when it is
- * earlier than the last time that was stored, or more than a day later, until somebody vouches for it.
+ * The wall clock is trusted while it stands within `jump` of where the boot-time clock says. After
+ * a start it is suspect when it is earlier than the last time that was stored, or more than a day
+ * later, until somebody vouches for it.
  */
 #pragma once
 #include "proto/err.h"
@@ -11,8 +12,9 @@ struct clockrule {
 	int64_t jump_ms;
 	bool ntp; /* the kernel's word counts */
 	bool started;
-	int64_t base_boot_ms, base_wall_ms; /* where both stood when it was last trusted from outside */
-	int64_t good_ms;		    /* the highest wall time seen while it was trusted */
+	int64_t base_boot_ms,
+		base_wall_ms; /* where both stood when it was last trusted from outside */
+	int64_t good_ms;      /* the highest wall time seen while it was trusted */
 	bool start_suspect, jumped;
 };
 /* stored_ms: the last wall time of the run before, INT64_MIN = none */
@@ -23,5 +25,6 @@ bool clockrule_look(struct clockrule *rule, int64_t boot_ms, int64_t wall_ms, bo
 /* the operator vouches for the clock as it stands. returns as clockrule_look() */
 bool clockrule_vouch(struct clockrule *rule, int64_t boot_ms, int64_t wall_ms);
 bool clockrule_good(const struct clockrule *rule);
-/* the time that an embargo must have passed: wall_ms while it is good; else no later than what was good */
+/* the time that an embargo must have passed: wall_ms while it is good; else no later than what was
+ * good */
 int64_t clockrule_now(const struct clockrule *rule, int64_t wall_ms);

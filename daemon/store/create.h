@@ -1,25 +1,28 @@
 /*
  * create.h - an environment comes into being whole or not at all, and grows only at a start.
  *
- * It is made in PARENT/NAME.new (open, first rows, sync, preallocate, fsync) and then renamed: preallocating before LMDB's first
- * commit, or a power cut in it, would leave a file that LMDB refuses for ever. What an interrupted creation left is removed.
+ * It is made in PARENT/NAME.new (open, first rows, sync, preallocate, fsync) and then renamed:
+ * preallocating before LMDB's first commit, or a power cut in it, would leave a file that LMDB
+ * refuses for ever. What an interrupted creation left is removed.
  */
 #pragma once
 #include "store/db.h"
 
 struct create {
-	const char *parent, *name; /* of the folder; parent exists */
-	struct db_conf db;	   /* map_size: preallocated whole */
+	const char *parent, *name;                 /* of the folder; parent exists */
+	struct db_conf db;                         /* map_size: preallocated whole */
 	void (*first)(struct txn *txn, void *arg); /* writes the first rows */
 	void *arg;
 };
 /*
  * env_open - make it if it is not there, open it, let it grow to map_size, clear stale readers.
- * returns  0; NX_EFORMAT (network file system); NX_EFULL (cannot preallocate); NX_ECORRUPT; NX_EIO; NX_ENOMEM; NX_ELOCKED
+ * returns  0; NX_EFORMAT (network file system); NX_EFULL (cannot preallocate); NX_ECORRUPT; NX_EIO;
+ * NX_ENOMEM; NX_ELOCKED
  */
 int env_open(const struct create *create, struct db **ret, struct why *why);
 /*
- * Is the file system of dir one that LMDB can live on? returns 0; NX_EFORMAT for NFS, CIFS, overlayfs and their like;
- * 1 and words in why for one that was never tried (anything but ext4, xfs, btrfs, tmpfs)
+ * Is the file system of dir one that LMDB can live on? returns 0; NX_EFORMAT for NFS, CIFS,
+ * overlayfs and their like; 1 and words in why for one that was never tried (anything but ext4,
+ * xfs, btrfs, tmpfs)
  */
 int env_filesystem(const char *dir, struct why *why);

@@ -12,7 +12,10 @@
 #include <sys/stat.h>
 
 #define READERS_MAX 512
-#define FREE_TABLE  0 /* LMDB's own list of free pages */
+/* LMDB's own: the list of free pages, the table of tables, and two meta pages */
+#define FREE_TABLE 0
+#define MAIN_TABLE 1
+#define META_PAGES 2
 
 struct db {
 	MDB_env *env;
@@ -209,29 +212,33 @@ int db_fd(const struct db *db)
 	return mdb_env_get_fd(db->env, &fd) == 0 ? fd : -1;
 }
 
-/* each value of the free list is a count and that many page numbers */
-static int count_free(MDB_txn *txn, uint64_t *ret)
+static int add_pages(MDB_txn *txn, MDB_dbi dbi, uint64_t *sum)
 {
-	MDB_cursor *cursor;
-	MDB_val key, value;
-	size_t n;
-	int rc = mdb_cursor_open(txn, FREE_TABLE, &cursor);
+	MDB_stat stat;
+	int rc = mdb_stat(txn, dbi, &stat);
 
-	*ret = 0;
-	if (rc != 0)
-		return rc;
-	while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-		if (value.mv_size < sizeof(n))
-			continue;
-		memcpy(&n, value.mv_data, sizeof(n));
-		*ret += n;
-	}
-	mdb_cursor_close(cursor);
-	return rc == MDB_NOTFOUND ? 0 : rc;
+	if (rc == 0)
+		*sum += stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+	return rc;
+}
+
+/* every page up to the end is a meta page, in a tree, or free; so nobody need read the long free
+ * list */
+static int count_used(const struct db *db, MDB_txn *txn, uint64_t *ret)
+{
+	int rc = add_pages(txn, FREE_TABLE, ret);
+
+	if (rc == 0)
+		rc = add_pages(txn, MAIN_TABLE, ret);
+	for (unsigned i = 0; rc == 0 && i < db->tables_n; i++)
+		if (db->there[i])
+			rc = add_pages(txn, db->dbi[i], ret);
+	return rc;
 }
 
 int db_usage(struct db *db, struct db_usage *ret)
 {
+	uint64_t used = META_PAGES;
 	MDB_envinfo info;
 	MDB_stat stat;
 	struct txn txn;
@@ -245,7 +252,8 @@ int db_usage(struct db *db, struct db_usage *ret)
 	ret->page = stat.ms_psize;
 	ret->pages_map = info.me_mapsize / stat.ms_psize;
 	ret->pages_end = info.me_last_pgno + 1;
-	txn.r = from_mdb(count_free(txn.mdb, &ret->pages_free));
+	txn.r = from_mdb(count_used(db, txn.mdb, &used));
+	ret->pages_free = used < ret->pages_end ? ret->pages_end - used : 0;
 	return txn_end(&txn);
 }
 

@@ -1,8 +1,9 @@
 /*
  * marks.h - the three marks of an environment, in pages, and who may fill it up to which. Pure.
  *
- * A full LMDB cannot even delete. So items stop at 95 % of size, flash and kills at 99 %; settling and retirement have 4 % and at
- * least 16 MiB above size; the map is 8 % and at least 32 MiB larger than size, all of it preallocated.
+ * A full LMDB cannot even delete. So items stop at 95 % of size, flash and kills at 99 %; settling
+ * and retirement have 4 % and at least 16 MiB above size; the map is 8 % and at least 32 MiB larger
+ * than size, all of it preallocated.
  */
 #pragma once
 #include "proto/err.h"

@@ -1,5 +1,6 @@
 /*
- * receipt.h - the making of receipts: for items.c (after a commit) and the door (to free them) alone.
+ * receipt.h - the making of receipts: for items.c (after a commit) and the door (to free them)
+ * alone.
  */
 #pragma once
 #include "store/store.h"

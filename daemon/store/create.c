@@ -1,0 +1,196 @@
+#include "store/create.h"
+
+#include "base/fault.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#define PATH_LEN 4096
+
+static int failed(struct why *why, const char *what, const char *path)
+{
+	int e = errno;
+	int r = e == ENOSPC || e == EDQUOT ? NX_EFULL : e == ENOMEM ? NX_ENOMEM : NX_EIO;
+
+	return why_set(why, r, "%s: %s: %s", path, what, strerror(e));
+}
+
+/* ---- which file system is this? statfs tells a number */
+// clang-format off
+static const struct {
+	unsigned long magic;
+	const char *name;
+	bool good;
+} filesystems[] = {
+	{ 0xEF53,     "ext4",      true },  { 0x58465342, "xfs",     true },
+	{ 0x9123683E, "btrfs",     true },  { 0x01021994, "tmpfs",   true },
+	{ 0x6969,     "NFS",       false }, { 0x517B,     "SMB",     false },
+	{ 0xFF534D42, "CIFS",      false }, { 0xFE534D42, "SMB2",    false },
+	{ 0x794C7630, "overlayfs", false }, { 0x65735546, "FUSE",    false },
+	{ 0x01021997, "9P",        false }, { 0x00C36400, "Ceph",    false },
+	{ 0x5346414F, "AFS",       false }, { 0x7461636F, "OCFS2",   false },
+	{ 0x01161970, "GFS2",      false }, { 0x0BD00BD0, "Lustre",  false },
+};
+// clang-format on
+
+int env_filesystem(const char *dir, struct why *why)
+{
+	struct statfs st;
+
+	if (statfs(dir, &st) < 0)
+		return failed(why, "statfs", dir);
+	for (size_t i = 0; i < sizeof(filesystems) / sizeof(filesystems[0]); i++) {
+		if ((unsigned long)(uint32_t)st.f_type != filesystems[i].magic)
+			continue;
+		if (filesystems[i].good)
+			return 0;
+		return why_set(
+			why, NX_EFORMAT,
+			"%s is on %s: the store needs a local file system (ext4, xfs, btrfs)", dir,
+			filesystems[i].name);
+	}
+	why_set(why, 0,
+		"%s is on a file system (type %lx) that was never tried: ext4, xfs and btrfs were",
+		dir, (unsigned long)st.f_type);
+	return 1;
+}
+
+/* ---- the steps of creation */
+
+static int sync_dir(const char *path, struct why *why)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = 0;
+
+	if (fd < 0 || fsync(fd) < 0)
+		r = failed(why, "fsync", path);
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
+static int remove_leftover(const char *path, struct why *why)
+{
+	static const char *const files[] = { "data.mdb", "lock.mdb" };
+	char file[PATH_LEN + 16];
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		snprintf(file, sizeof(file), "%s/%s", path, files[i]);
+		if (unlink(file) < 0 && errno != ENOENT)
+			return failed(why, "unlink", file);
+	}
+	if (rmdir(path) < 0 && errno != ENOENT)
+		return failed(why, "rmdir", path);
+	return 0;
+}
+
+static int preallocate(struct db *db, uint64_t octets, const char *path, struct why *why)
+{
+	int fd = db_fd(db);
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return failed(why, "fstat", path);
+	/* blocks, not only the length: a sparse file of the right length came from a copy */
+	if ((uint64_t)st.st_size >= octets && (uint64_t)st.st_blocks * 512 >= octets)
+		return 0;
+	if (FAULT("create.allocate"))
+		errno = ENOSPC;
+	else
+		errno = posix_fallocate(fd, 0, (off_t)octets);
+	if (errno != 0)
+		return failed(why, "cannot preallocate", path);
+	if (fsync(fd) < 0)
+		return failed(why, "fsync", path);
+	return 0;
+}
+
+static int fill(const struct create *create, const char *path, struct why *why)
+{
+	struct db *db = NULL;
+	struct txn txn;
+	int r = db_open(path, &create->db, &db, why);
+
+	if (r < 0)
+		return r;
+	txn_begin(&txn, db, TXN_WRITE);
+	if (txn.r == 0)
+		create->first(&txn, create->arg);
+	r = txn_end(&txn);
+	if (r < 0)
+		why_set(why, r, "%s: the first rows: %s", path, nx_word(r));
+	if (r == 0)
+		r = preallocate(db, create->db.map_size, path, why);
+	db_close(&db);
+	return r;
+}
+
+static int make(const struct create *create, const char *path, struct why *why)
+{
+	char fresh[PATH_LEN];
+	int r;
+
+	snprintf(fresh, sizeof(fresh), "%s/%s.new", create->parent, create->name);
+	if (FAULT("create.mkdir") || mkdir(fresh, 0700) < 0)
+		return failed(why, "mkdir", fresh);
+	r = fill(create, fresh, why);
+	if (r == 0)
+		r = sync_dir(fresh, why);
+	if (r == 0 && (FAULT("create.rename") || rename(fresh, path) < 0))
+		r = failed(why, "rename", fresh); /* path: not there, or an empty folder */
+	if (r == 0 && FAULT("create.renamed"))
+		r = failed(why, "rename", fresh);
+	if (r == 0)
+		r = sync_dir(create->parent, why);
+	return r;
+}
+
+static int make_if_missing(const struct create *create, const char *path, struct why *why)
+{
+	char file[PATH_LEN + 16], fresh[PATH_LEN];
+	struct stat st;
+	int r;
+
+	snprintf(file, sizeof(file), "%s/data.mdb", path);
+	snprintf(fresh, sizeof(fresh), "%s/%s.new", create->parent, create->name);
+	r = remove_leftover(fresh, why);
+	if (r < 0)
+		return r;
+	if (stat(file, &st) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return failed(why, "stat", file);
+	return make(create, path, why);
+}
+
+int env_open(const struct create *create, struct db **ret, struct why *why)
+{
+	struct db *db = NULL;
+	char path[PATH_LEN];
+	int r;
+
+	if (snprintf(path, sizeof(path), "%s/%s.new", create->parent, create->name) >= PATH_LEN)
+		return why_set(why, NX_EARG, "%s: too long a path", create->parent);
+	snprintf(path, sizeof(path), "%s/%s", create->parent, create->name);
+	r = env_filesystem(create->parent, why);
+	if (r >= 0)
+		r = make_if_missing(create, path, why);
+	if (r == 0)
+		r = db_open(path, &create->db, &db, why);
+	if (r == 0)
+		r = preallocate(db, create->db.map_size, path, why);
+	if (r == 0)
+		r = db_readers_clear(db);
+	if (r == 0) {
+		*ret = db;
+		db = NULL; /* the caller's now */
+	}
+	db_close(&db);
+	return r;
+}
