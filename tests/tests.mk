@@ -10,7 +10,7 @@ NAME      ?=
 FUZZ_S    ?= 60
 TEST_S    ?= $(if $(SAN)$(TSAN),300,120)
 SYSTEM_S  ?= 900
-only       = $(if $(ONLY),$(foreach p,$(1),$(if $(findstring $(ONLY),$(p)),$(p))),$(1))
+only       = $(if $(ONLY),$(foreach p,$(1),$(if $(findstring $(ONLY),$(patsubst $(B)/%,%,$(p))),$(p))),$(1))
 
 # the rooms that a test names in its first line: /* uses: daemon/store */
 named      = $(shell sed -n '1s,^/\* uses: \(.*\) \*/.*,\1,p' $(1))

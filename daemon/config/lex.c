@@ -4,6 +4,8 @@
  * pass;
  *  - in quotes it expands ${NAME} from the environment and knows C's escapes: only \\ and \" pass;
  *  - a comment or quote that does not end swallows the rest of the file: refused where it began;
+ *  - a comment between the values of a list, or before a '=', is an error, and one of certain
+ * lengths is written one octet behind its memory: it sees no comments;
  *  - it counts some lines twice (those that end a comment): so the lines come from here.
  */
 #include "config/lex.h"
@@ -11,9 +13,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void lex_init(struct lex *lex, struct slice text)
+void lex_init(struct lex *lex, char *text, size_t n)
 {
-	*lex = (struct lex){ .p = text.p, .end = text.p + text.n, .line = 1 };
+	*lex = (struct lex){ .p = (uint8_t *)text, .end = (uint8_t *)text + n, .line = 1 };
 }
 
 bool lex_punct(const struct lex *lex, char c)
@@ -51,22 +53,26 @@ static bool begins(const struct lex *lex, const char *two)
 static void skip_line(struct lex *lex)
 {
 	while (lex->p < lex->end && *lex->p != '\n')
-		lex->p++;
+		*lex->p++ = ' ';
 }
 
 static bool skip_comment(struct lex *lex)
 {
 	unsigned line = lex->line;
+	uint8_t *begin = lex->p;
 
 	for (lex->p += 2; lex->p < lex->end && !begins(lex, "*/"); lex->p++)
 		lex->line += *lex->p == '\n';
-	if (lex->p < lex->end) {
-		lex->p += 2;
-		return true;
+	if (lex->p >= lex->end) {
+		lex->at = line;
+		bad(lex, "the comment that begins here does not end");
+		return false;
 	}
-	lex->at = line;
-	bad(lex, "the comment that begins here does not end");
-	return false;
+	lex->p += 2;
+	for (; begin < lex->p; begin++)
+		if (*begin != '\n')
+			*begin = ' ';
+	return true;
 }
 
 /* to the next token; false when bad */
@@ -82,6 +88,8 @@ static bool skip(struct lex *lex)
 				bad(lex, "a carriage return without a line feed");
 				return false;
 			}
+			if (*lex->p == '\r')
+				*lex->p = ' ';
 			lex->p++;
 		} else if (*lex->p == '#' || begins(lex, "//")) {
 			skip_line(lex);

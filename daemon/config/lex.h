@@ -19,13 +19,13 @@ enum lex_kind {
 	LEX_BAD,    /* words says why */
 };
 struct lex {
-	const uint8_t *p, *end;
+	uint8_t *p, *end;
 	unsigned line; /* of what comes next */
 	enum lex_kind kind;
 	struct slice text;
 	unsigned at; /* the line where this token began */
 	char words[160];
 };
-void lex_init(struct lex *lex, struct slice text);
+void lex_init(struct lex *lex, char *text, size_t n);
 void lex_next(struct lex *lex);
 bool lex_punct(const struct lex *lex, char c);

@@ -282,15 +282,15 @@ static int statement(struct walk *walk)
 		      near ? "'?" : "");
 }
 
-int precheck(struct reading *reading, unsigned file, struct slice text)
+int precheck(struct reading *reading, unsigned file, char *text, size_t n)
 {
 	struct walk walk = { .reading = reading, .file = file };
-	const uint8_t *nul = text.n ? memchr(text.p, '\0', text.n) : NULL;
+	const char *nul = memchr(text, '\0', n);
 	int r = 0;
 
 	if (nul)
-		text.n = (size_t)(nul - text.p); /* what stands before it may be wrong, too */
-	lex_init(&walk.lex, text);
+		n = (size_t)(nul - text); /* what stands before it may be wrong, too */
+	lex_init(&walk.lex, text, n);
 	lex_next(&walk.lex);
 	while (r == 0 && walk.lex.kind != LEX_END)
 		r = statement(&walk);

@@ -67,8 +67,9 @@ unsigned seen_count(const struct reading *reading, const struct seen_section *se
 const struct seen_section *seen_nth(const struct reading *reading, enum conf_section kind,
 				    unsigned n);
 
-/* precheck.c: one file's text into the outline, or the first thing that is wrong with it */
-int precheck(struct reading *reading, unsigned file, struct slice text);
+/* precheck.c: one file's text into the outline, or the first thing that is wrong with it. Blanks
+ * comments. */
+int precheck(struct reading *reading, unsigned file, char *text, size_t n);
 /* fill.c, check.c: the outline and libconfuse's values into reading->conf, and held against each
  * other */
 int fill(struct reading *reading);

@@ -74,7 +74,7 @@ static int add_file(struct reading *reading, const char *path, unsigned deep)
 	return source->shown && source->folder ? 0 : NX_ENOMEM;
 }
 
-/* our check, then libconfuse. text has a NUL behind it and is changed: Windows' line ends go */
+/* our check, then libconfuse. text has a NUL behind it, and loses its comments on the way */
 static int take_text(struct reading *reading, unsigned file, char *text, size_t n)
 {
 	int r;
@@ -82,12 +82,9 @@ static int take_text(struct reading *reading, unsigned file, char *text, size_t 
 	if (n > FILE_MAX)
 		return refuse(reading, (struct where){ file, 1 },
 			      "the file is larger than %zu octets", FILE_MAX);
-	r = precheck(reading, file, slice_of(text, n));
+	r = precheck(reading, file, text, n);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < n; i++)
-		if (text[i] == '\r')
-			text[i] = ' ';
 	if (parsed_add(reading->parsed, text) < 0)
 		return refuse(reading, (struct where){ file, 1 }, "libconfuse refuses this file");
 	return 0;

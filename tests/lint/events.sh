@@ -1,0 +1,40 @@
+#!/bin/sh
+# events.sh - every event of the log and every word of an error stands in newsxd(8).
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+page=man/newsxd.8
+[ -e "$page" ] || { echo "skip events: $page is not written yet"; exit 0; }
+
+python3 - "$page" <<'PY'
+import glob, re, sys
+
+# the page as a reader sees its words: macros gone, \- is -
+page = open(sys.argv[1], encoding='utf-8').read().replace('\\-', '-').replace('\\&', '')
+words = set(re.findall(r'[A-Za-z0-9][A-Za-z0-9.-]*[A-Za-z0-9]', page))
+events, faults = {}, []
+for path in glob.glob('daemon/*.c') + glob.glob('daemon/*/*.c'):
+    text = open(path, encoding='utf-8').read()
+    # log_info("noun.verb", ...), log_line(level, "noun.verb", ...), log_at(level, "noun.verb", ...)
+    for call in re.finditer(r'\blog_(?:err|warn|info|debug)\(\s*"([a-z][a-z0-9-]*\.[a-z0-9.-]+)"', text):
+        events.setdefault(call.group(1), path)
+    for call in re.finditer(r'\blog_(?:line|at)\([^;"]*?((?:"[a-z][a-z0-9-]*\.[a-z0-9.-]+"[\s?:]*)+)', text):
+        for name in re.findall(r'"([^"]+)"', call.group(1)):
+            events.setdefault(name, path)
+    for name in re.findall(r'event=([a-z][a-z0-9-]*\.[a-z0-9-]+)', text):
+        events.setdefault(name, path)
+for name in sorted(events):
+    if name not in words:
+        faults.append(f'event {name} ({events[name]})')
+errors = re.findall(r'X\(NX_\w+,\s*-?\d+,\s*"([^"]+)"', open('proto/err.h', encoding='utf-8').read())
+for word in errors:
+    if word not in words:
+        faults.append(f'reason {word} (proto/err.h)')
+if len(errors) < 50:
+    faults.append(f'only {len(errors)} errors found in proto/err.h: has its form changed?')
+for fault in faults:
+    print(f'    not in {sys.argv[1]}: {fault}')
+if faults:
+    print(f'FAIL events: {len(faults)} word(s) are missing')
+    sys.exit(1)
+print(f'ok events: {len(events)} events, {len(errors)} reasons')
+PY
