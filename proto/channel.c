@@ -25,7 +25,8 @@ bool channel_match_any(struct slice patterns, struct slice channel)
 {
 	while (patterns.n > 0) {
 		const uint8_t *end = memchr(patterns.p, '\n', patterns.n);
-		struct slice one = slice_of(patterns.p, end ? (size_t)(end - patterns.p) : patterns.n);
+		struct slice one =
+			slice_of(patterns.p, end ? (size_t)(end - patterns.p) : patterns.n);
 
 		if (one.n > 0 && channel_match(one, channel))
 			return true;

@@ -126,18 +126,23 @@ int msg_read(const struct frame *frame, struct msg *ret_msg, struct why *why)
 	return 0;
 }
 
-bool msg_ack_next(struct msg *msg, struct ack *ret_ack)
+bool ack_next(struct slice *entries, uint8_t entry_len, struct ack *ret_ack)
 {
-	struct slice *entries = &msg->ack.entries, entry;
+	struct slice entry;
 	bool bad = false;
 
-	entry = get_bytes(entries, msg->ack.entry_len, &bad);
+	entry = get_bytes(entries, entry_len, &bad);
 	ret_ack->id = get_u64(&entry, &bad);
 	ret_ack->sequence = get_u64(&entry, &bad);
 	ret_ack->stored_at_ms = get_u64(&entry, &bad);
 	ret_ack->result = get_u8(&entry, &bad);
 	ret_ack->stage = get_u8(&entry, &bad);
 	return !bad;
+}
+
+bool msg_ack_next(struct msg *msg, struct ack *ret_ack)
+{
+	return ack_next(&msg->ack.entries, msg->ack.entry_len, ret_ack);
 }
 
 static void put_coded(uint8_t **to, uint64_t number, const char *code)

@@ -25,24 +25,27 @@ enum session_class { CLASS_FLASH = 0, CLASS_ROUTINE = 1, CLASS_BACKLOG = 2, CLAS
 struct session_out {
 	uint32_t subscription; /* the peer's claim that it answers; 0 = published */
 	uint64_t position, sequence;
-	enum lane lane; /* which credit it spends */
+	enum lane lane; /* which credit it spends: set by the session, CLASS_FLASH is the flash lane */
 	struct slice envelope, document;
 };
 struct session_source {
 	/* the next item of this class, if there is one: fill *out, return true; it then has this id and is
-	 * open until ANSWER or REFUSED. Called only when credit and send-ahead allow one. */
+	 * open until ANSWER or REFUSED. Called only when credit and send-ahead allow one. After false it is not
+	 * asked again before session_item_ready(). No octets of envelope or document above 64 MiB. */
 	bool (*item)(void *arg, enum session_class class, uint64_t id, struct session_out *out);
 	/* the last octet of the item is framed (or the item ended early): its slices are no longer looked at */
 	void (*sent)(void *arg, uint64_t id);
 	/* octets of the part the peer NEEDs under handle: copy at most n to `to`; returns how many (at least 1);
-	 * 0 = not at hand, session_need_ready() will follow; negative NX_E... = GONE with that word */
+	 * 0 = not at hand, session_need_ready() will follow; negative NX_E... = GONE with that word.
+	 * Callbacks may call session_withdraw(), session_gone(), session_item_ready(); not feed, frame, free. */
 	int (*part)(void *arg, uint64_t handle, uint64_t offset, uint8_t *to, size_t n);
 };
 
 struct session_conf {
 	struct hello hello;	 /* what we say; hello.max is what we accept */
-	unsigned ahead_items;	 /* unanswered items that we keep open at most (1,024) */
-	size_t ahead_octets;	 /* and their octets (16 MiB) */
+	/* 0 in any of these means what stands behind it */
+	unsigned ahead_items; /* unanswered items that we keep open at most (1,024; the last 8 are for flash) */
+	size_t ahead_octets;  /* and their octets (16 MiB; the last 64 KiB are for flash) */
 	int64_t hello_ms, ping_ms, idle_ms, bye_ms; /* 10 s, 30 s, 90 s, 5 s */
 	struct session_source source;
 	void *arg;
@@ -78,7 +81,10 @@ struct session_event {
 		struct subscribed subscribed;
 		struct unsubscribed unsubscribed;
 		uint32_t number;
-		uint64_t id;
+		struct {
+			uint64_t id;
+			int code; /* NX_EBIGDOC, NX_EBIGENV, NX_ENOMEM; 0 = session_item_drop() */
+		};
 		struct {
 			struct item_head head;
 			uint8_t *octets; /* envelope, then document */
@@ -117,7 +123,8 @@ void session_free(struct session **session);
  * session_feed - take octets from the peer.
  * in       consumed from the front, as far as needed for one event
  * wall_ms  for PONG and the clock difference
- * returns  1 and an event; 0 when all is consumed and there is none (yet);
+ * returns  1 and an event: call again until it gives 0, also when in is empty;
+ *          0 when all is consumed and there is none (yet);
  *          negative: the rule that was broken. A BYE with that word is queued (session_frame() gives it), and
  *          every later call returns the same code. why has the words.
  */
@@ -137,21 +144,27 @@ bool session_wants(const struct session *session);
 void session_item_ready(struct session *session, enum session_class class);
 /*
  * session_tick - deadlines. returns 0 and the time of the next one in *ret_next_ms;
- *          NX_ENOHELLO, NX_EIDLE, or NX_EBYE when 5 s after BYE are over: close the link.
+ *          NX_ENOHELLO, NX_EIDLE, or NX_EBYE when 5 s after the first BYE are over: close the link.
+ *          Of a link that broke a rule: that code, 5 s after. Gives memory of quiet links back.
  */
 int session_tick(struct session *session, int64_t now_ms, int64_t *ret_next_ms);
 
 /* -- claims. Ours: */
+/* returns 0, NX_ESTATE (before HELLO, after BYE), NX_EARG (a name too long), NX_EFULL (64 claims), NX_ENOMEM */
 int session_subscribe(struct session *session, const char *name, bool has_position, uint64_t epoch,
 		      uint64_t position);
+/* returns 0 or NX_EARG: not ours, or given up already */
 int session_unsubscribe(struct session *session, uint32_t number);
-/* the peer's: number is ours to choose, from 1, unique on this link. returns 0 or NX_ECLAIMFLOOD (more than
- * 64 answers to claims unread in our output: the link is then closing) */
+/* the peer's: number is ours to choose, from 1, unique on this link (NX_EARG if it is not). returns 0 or
+ * NX_ECLAIMFLOOD (more than 64 answers to claims unread in our output: the link is then closing).
+ * session_unsubscribed(): number 0 refuses a SUBSCRIBE; a number that has ended already is a no-op. */
 int session_subscribed(struct session *session, const struct subscribed *subscribed);
 int session_unsubscribed(struct session *session, const char *name, uint32_t number, int code,
 			 const char *words);
 
-/* -- items of the peer. An id is answered exactly once. */
+/* -- items of the peer. An id is answered exactly once, after SESSION_ITEM, _ITEM_DROPPED or _WITHDRAW.
+ * An answer to an id that is not open, still being received, or (session_ack) was withdrawn half-sent does nothing
+ * and returns NX_EACK. words are cut at 256 octets. */
 void session_item_drop(struct session *session, uint64_t id); /* read to its end and throw away */
 int session_ack(struct session *session, const struct ack *ack);
 int session_refuse(struct session *session, uint64_t id, int code, enum nx_retry retry,
@@ -164,10 +177,12 @@ void session_window(struct session *session, enum lane lane, uint64_t items, uin
  * returns the handle, or 0 when 16 are open */
 uint64_t session_need(struct session *session, const uint8_t sha256[32], uint64_t offset,
 		      uint64_t length);
-/* ask for more of the same, from where the last request ended. false: the handle is closed */
+/* ask for more of the same, from where the last request ended, also after .data.done (the last 64 handles are
+ * remembered). false: the handle is closed, or 16 are open */
 bool session_need_more(struct session *session, uint64_t handle, uint64_t length);
 void session_stop(struct session *session, uint64_t handle);
-/* the peer's: flash = of a flash item */
+/* the peer's: flash = of a flash item. A NEED that goes on with a handle comes as SESSION_NEED too, and is
+ * accepted anew: nothing beyond what was accepted is sent */
 void session_need_accept(struct session *session, uint64_t handle, bool flash);
 void session_gone(struct session *session, uint64_t handle, int code);
 void session_need_ready(struct session *session, uint64_t handle);
@@ -186,7 +201,7 @@ const struct hello *session_peer(const struct session *session); /* NULL before 
 /* octets of items half received, for the hub's count of inbound memory */
 size_t session_held(const struct session *session);
 
-struct session_stats {
+struct session_stats { /* items begun; their octets of envelope and document; octets of parts */
 	uint64_t in_items, out_items, in_octets, out_octets, in_data, out_data;
 };
 void session_stats(const struct session *session, struct session_stats *ret);

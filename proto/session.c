@@ -1,0 +1,221 @@
+/* life and end of a session: made, timed, said goodbye, freed; the queue of control frames */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/session_priv.h"
+
+#define CTL_KEEP 1024 /* a queue no larger than this stays when it is empty */
+
+static void defaults(struct session_conf *conf)
+{
+	struct limits *max = &conf->hello.max;
+	const struct limits *floor = &limits_floor;
+
+	max->frame = max->frame < floor->frame ? floor->frame : max->frame;
+	max->document = max->document < floor->document ? floor->document : max->document;
+	max->envelope = max->envelope < floor->envelope ? floor->envelope : max->envelope;
+	max->parts = max->parts < floor->parts ? floor->parts : max->parts;
+	max->part = max->part < floor->part ? floor->part : max->part;
+	conf->ahead_items = conf->ahead_items == 0 ? 1024 : conf->ahead_items;
+	conf->ahead_octets = conf->ahead_octets == 0 ? 16 << 20 : conf->ahead_octets;
+	conf->hello_ms = conf->hello_ms <= 0 ? 10000 : conf->hello_ms;
+	conf->ping_ms = conf->ping_ms <= 0 ? 30000 : conf->ping_ms;
+	conf->idle_ms = conf->idle_ms <= 0 ? 90000 : conf->idle_ms;
+	conf->bye_ms = conf->bye_ms <= 0 ? 5000 : conf->bye_ms;
+}
+
+struct session *session_new(const struct session_conf *conf, int64_t now_ms)
+{
+	struct session *session = calloc(1, sizeof(*session));
+	struct msg msg = { .type = FRAME_HELLO };
+
+	if (session == NULL)
+		return NULL;
+	session->conf = *conf;
+	defaults(&session->conf);
+	session->now_ms = session->started_ms = session->heard_ms = session->pinged_ms = now_ms;
+	session->window[LANE_FLASH].items = FLASH_ITEMS;
+	session->window[LANE_FLASH].octets = FLASH_OCTETS;
+	msg.hello = session->conf.hello;
+	if (say(session, &msg) < 0)
+		session_free(&session);
+	return session;
+}
+
+void session_free(struct session **session)
+{
+	struct session *old = *session;
+
+	*session = NULL;
+	if (old == NULL)
+		return;
+	for (int lane = 0; lane < LANES; lane++) {
+		item_ended(old, &old->out_item[lane]);
+		free(old->in_item[lane].octets);
+	}
+	answers_done(&old->answers);
+	free(old->open_in.slots);
+	free(old->open_out.slots);
+	free(old->asked.kept);
+	free(old->wanted.kept);
+	free(old->given.list);
+	free(old->held.list);
+	free(old->wire);
+	free(old->ctl);
+	free(old);
+}
+
+int broken(struct session *session, int code, const char *format, ...)
+{
+	va_list list;
+
+	if (session->failed != 0)
+		return session->failed;
+	va_start(list, format);
+	(void)vsnprintf(session->bye.words, sizeof(session->bye.words), format, list);
+	va_end(list);
+	session->bye.code = session->failed = code;
+	session->bye_due = true;
+	session->bye_ms = session->now_ms;
+	return code;
+}
+
+static int ctl_grow(struct session *session, size_t n)
+{
+	size_t used = session->ctl_end - session->ctl_at, cap = session->ctl_cap;
+	uint8_t *bigger;
+
+	if (session->ctl_at > 0)
+		memmove(session->ctl, session->ctl + session->ctl_at, used);
+	session->ctl_at = 0;
+	session->ctl_end = used;
+	if (cap - used >= n)
+		return 0;
+	while (cap - used < n)
+		cap = cap == 0 ? 512 : 2 * cap;
+	bigger = realloc(session->ctl, cap);
+	if (bigger == NULL)
+		return NX_ENOMEM;
+	session->ctl = bigger;
+	session->ctl_cap = cap;
+	return 0;
+}
+
+int say(struct session *session, const struct msg *msg)
+{
+	uint8_t frame[8192]; /* the longest words with every octet escaped are 1.5 KiB */
+	int n = msg_write(msg, frame, sizeof(frame));
+
+	if (n > 0 && session->ctl_cap - session->ctl_end < (size_t)n &&
+	    ctl_grow(session, (size_t)n) < 0)
+		n = NX_ENOMEM;
+	if (n < 0)
+		return broken(session, n, "no room for %s", frame_name((uint8_t)msg->type));
+	memcpy(session->ctl + session->ctl_end, frame, (size_t)n);
+	session->ctl_end += (size_t)n;
+	session->gones += msg->type == FRAME_GONE;
+	session->claim_answers += msg->type == FRAME_SUBSCRIBED || msg->type == FRAME_UNSUBSCRIBED;
+	return 0;
+}
+
+/* the memory of a link that is quiet */
+static void trim(struct session *session)
+{
+	if (session->wire_n == 0 || session->wire_spent) {
+		if (session->acks.n == 0) {
+			free(session->wire);
+			session->wire = NULL;
+			session->wire_n = session->wire_cap = 0;
+			session->wire_spent = false;
+		}
+	}
+	if (session->ctl_at == session->ctl_end && session->ctl_cap > CTL_KEEP) {
+		free(session->ctl);
+		session->ctl = NULL;
+		session->ctl_at = session->ctl_end = session->ctl_cap = 0;
+	}
+	ids_trim(&session->open_in);
+	ids_trim(&session->open_out);
+	if (session->answers.n == 0 && session->open_in.n == 0)
+		answers_done(&session->answers);
+}
+
+static int64_t latest(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static void sooner(int64_t *next_ms, int64_t at_ms)
+{
+	if (at_ms < *next_ms)
+		*next_ms = at_ms;
+}
+
+int session_tick(struct session *session, int64_t now_ms, int64_t *ret_next_ms)
+{
+	const struct session_conf *conf = &session->conf;
+	int64_t ping_at_ms = latest(session->heard_ms, session->pinged_ms) + conf->ping_ms;
+
+	session->now_ms = now_ms;
+	*ret_next_ms = session->heard_ms + conf->idle_ms;
+	if (now_ms >= *ret_next_ms)
+		return session->failed ? session->failed : NX_EIDLE;
+	if (session->failed || session->said_bye || session->heard_bye) {
+		sooner(ret_next_ms, session->bye_ms + conf->bye_ms);
+		if (now_ms >= session->bye_ms + conf->bye_ms)
+			return session->failed ? session->failed : NX_EBYE;
+	}
+	if (!session->greeted) {
+		sooner(ret_next_ms, session->started_ms + conf->hello_ms);
+		return now_ms >= session->started_ms + conf->hello_ms ? NX_ENOHELLO : 0;
+	}
+	if (now_ms >= ping_at_ms) {
+		session->ping_due = true;
+		session->pinged_ms = now_ms;
+		ping_at_ms = now_ms + conf->ping_ms;
+		trim(session);
+	}
+	sooner(ret_next_ms, ping_at_ms);
+	return 0;
+}
+
+void session_bye(struct session *session, int code, const char *words)
+{
+	if (session->said_bye || session->failed)
+		return;
+	if (!session->heard_bye)
+		session->bye_ms = session->now_ms;
+	session->said_bye = session->bye_due = true;
+	(void)why_set(&session->bye, code < 0 ? code : NX_EBYE, "%s", words ? words : "");
+}
+
+bool session_said_bye(const struct session *session)
+{
+	return session->said_bye;
+}
+
+const struct hello *session_peer(const struct session *session)
+{
+	return session->greeted ? &session->peer : NULL;
+}
+
+unsigned session_open_out(const struct session *session)
+{
+	return (unsigned)session->open_out.n;
+}
+
+unsigned session_open_in(const struct session *session)
+{
+	return (unsigned)session->open_in.n;
+}
+
+size_t session_held(const struct session *session)
+{
+	return session->in_item[LANE_ROUTINE].cap + session->in_item[LANE_FLASH].cap;
+}
+
+void session_stats(const struct session *session, struct session_stats *ret)
+{
+	*ret = session->stats;
+}
