@@ -55,6 +55,7 @@ struct record {
 	unsigned parts_n;
 	struct store_part *parts; /* malloc'ed with names behind it */
 	struct facts facts;
+	struct slice facts_packed; /* record_write(): the octets of facts_write() when they are at hand; may be empty */
 };
 /* -- records.c: one octet string, cut into the items row and bodies. */
 void record_write(struct txn *txn, const struct record *record, struct slice envelope, struct slice document);
@@ -66,6 +67,8 @@ void record_done(struct record *record);
 void record_state(struct txn *txn, uint64_t sequence, enum item_state state, uint64_t position, int64_t released_ms);
 uint64_t record_remove(struct txn *txn, uint64_t sequence); /* pages freed, about */
 unsigned record_pages(size_t head_n, size_t envelope_n, size_t document_n); /* head_n: facts and parts; for the marks */
+
+size_t record_parts_n(const struct store_part *parts, unsigned n); /* octets that they take in the head */
 
 /* -- feed rows (put.c writes, all read) */
 struct feed_row {
