@@ -57,7 +57,7 @@ int definition_make(const struct conf *conf, struct store_define *ret)
 			.name = conf->partners[i].name,
 			.renamed_from = conf->partners[i].renamed_from,
 		};
-	for (unsigned i = 0; r == 0 && i < conf->subscriptions_n; i++, ret->subscriptions_n++)
+	for (unsigned i = 0; r == 0 && i < conf->subscriptions_n; i++, ret->subscriptions_n = i)
 		r = subscription_make(conf, &conf->subscriptions[i], &ret->subscriptions[i]);
 	if (r < 0)
 		definition_done(ret);
