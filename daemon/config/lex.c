@@ -1,11 +1,10 @@
 /*
  * lex.c - words, quotes, comments. What libconfuse does silently is refused here (seen with 3.3):
- *  - outside quotes it cuts at = + ( ) , and keeps % : / ; as part of a word: only plain words
- * pass;
+ *  - outside quotes it cuts at = + ( ) , and keeps % : / ; in a word: only plain words pass;
  *  - in quotes it expands ${NAME} from the environment and knows C's escapes: only \\ and \" pass;
  *  - a comment or quote that does not end swallows the rest of the file: refused where it began;
- *  - a comment between the values of a list, or before a '=', is an error, and one of certain
- * lengths is written one octet behind its memory: it sees no comments;
+ *  - a comment between the values of a list, or before a '=', is an error to it: it sees no
+ * comments;
  *  - it counts some lines twice (those that end a comment): so the lines come from here.
  */
 #include "config/lex.h"
