@@ -1,0 +1,390 @@
+#include "client/outbox.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "client/picture.h"
+#include "client/text.h"
+#include "news/story.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct story_limits limits = {
+	.document_max = OUTBOX_DOCUMENT_MAX,
+	.depth_max = 64,
+	.values_max = 100000,
+	.parts_max = PARTS_CEILING,
+};
+
+/* ---- files */
+
+/* a regular file, open for reading; -1 with words */
+static int file_open(const char *path, struct stat *ret, struct why *why)
+{
+	/* O_NONBLOCK: a FIFO with nobody behind it must not hold us */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd >= 0 && fstat(fd, ret) == 0 && S_ISREG(ret->st_mode))
+		return fd;
+	why_set(why, NX_ENOENT, "cannot read %s: %s", path,
+		fd < 0 ? strerror(errno) : "it is not a regular file");
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static bool is_same(const struct outbox_part *part, const struct stat *st)
+{
+	return part->size == (uint64_t)st->st_size && part->changed_s == st->st_mtim.tv_sec &&
+	       part->changed_ns == st->st_mtim.tv_nsec && part->device == st->st_dev &&
+	       part->inode == st->st_ino;
+}
+
+static int hash_all(int fd, struct outbox_part *part, uint8_t head[16], size_t *ret_head_n)
+{
+	struct sha256 *sha = sha256_new();
+	uint8_t *block = malloc(256 << 10);
+	uint64_t at = 0;
+	ssize_t n = -1;
+
+	while (sha != NULL && block != NULL && (n = pread(fd, block, 256 << 10, (off_t)at)) > 0) {
+		if (at == 0) {
+			*ret_head_n = n < 16 ? (size_t)n : 16;
+			memcpy(head, block, *ret_head_n);
+		}
+		sha256_add(sha, block, (size_t)n);
+		at += (uint64_t)n;
+	}
+	if (sha != NULL)
+		sha256_end(sha, part->sha256);
+	sha256_free(&sha);
+	free(block);
+	return n == 0 && at == part->size ? 0 : NX_EIO;
+}
+
+/* path is the part's now, also when this fails */
+static int part_read(struct outbox_part *part, char *path, struct envelope_part *told,
+		     struct why *why)
+{
+	struct stat st = { 0 };
+	uint8_t head[16];
+	size_t head_n = 0;
+	int fd = file_open(path, &st, why), r;
+
+	part->fd = -1;
+	part->path = path;
+	if (fd < 0)
+		return NX_ENOENT;
+	part->size = (uint64_t)st.st_size;
+	part->changed_s = st.st_mtim.tv_sec;
+	part->changed_ns = st.st_mtim.tv_nsec;
+	part->device = st.st_dev;
+	part->inode = st.st_ino;
+	r = part->size == 0 ? NX_EIO : hash_all(fd, part, head, &head_n);
+	close(fd);
+	if (r < 0)
+		return why_set(why, NX_ENOENT, "cannot read %s: %s", path,
+			       part->size == 0 ? "it is empty" : "it changed while it was read");
+	told->size = part->size;
+	memcpy(told->sha256, part->sha256, 32);
+	snprintf(told->content_type, sizeof(told->content_type), "%s",
+		 picture_content_type(slice_of(head, head_n)));
+	return 0;
+}
+
+int outbox_read(struct outbox_part *part, uint64_t offset, uint8_t *to, size_t n)
+{
+	struct stat st;
+	ssize_t got = -1;
+
+	if (part->fd < 0)
+		part->fd = file_open(part->path, &st, NULL);
+	if (part->fd >= 0 && fstat(part->fd, &st) == 0 && is_same(part, &st))
+		got = pread(part->fd, to, n, (off_t)offset);
+	/* served to its end, or not at all: let the descriptor go */
+	if (part->fd >= 0 && (got <= 0 || offset + (uint64_t)got >= part->size)) {
+		close(part->fd);
+		part->fd = -1;
+	}
+	return got > 0 ? (int)got : NX_EPARTSGONE;
+}
+
+struct outbox_part *outbox_part(struct outbox *outbox, const uint8_t sha256[32])
+{
+	for (unsigned i = 0; i < outbox->parts_n; i++)
+		if (memcmp(outbox->parts[i].sha256, sha256, 32) == 0)
+			return &outbox->parts[i];
+	return NULL;
+}
+
+/* ---- making one */
+
+void outbox_free(struct outbox **outbox)
+{
+	struct outbox *o = *outbox;
+
+	if (o == NULL)
+		return;
+	for (unsigned i = 0; i < o->parts_n; i++) {
+		if (o->parts[i].fd >= 0)
+			close(o->parts[i].fd);
+		free(o->parts[i].path);
+	}
+	free(o->parts);
+	free(o->file);
+	free(o->uri);
+	free(o->version);
+	free(o->document);
+	free(o->envelope);
+	free(o);
+	*outbox = NULL;
+}
+
+static struct outbox *outbox_new(const char *file, unsigned parts)
+{
+	struct outbox *o = calloc(1, sizeof(*o));
+
+	if (o == NULL)
+		return NULL;
+	o->file = strdup(file);
+	o->parts = calloc(parts + 1, sizeof(*o->parts));
+	if (o->file == NULL || o->parts == NULL)
+		outbox_free(&o);
+	return o;
+}
+
+static int folder_len(const char *file)
+{
+	const char *slash = file == NULL ? NULL : strrchr(file, '/');
+
+	return slash == NULL ? 0 : (int)(slash - file + 1);
+}
+
+/* where a part lies: beside the file; as the href has it, else with its %XX read */
+static char *beside(const char *file, const char *href)
+{
+	int folder_n = folder_len(file);
+	char *path = NULL, *to;
+
+	if (asprintf(&path, "%.*s%s", folder_n, folder_n ? file : "", href) < 0)
+		return NULL;
+	if (access(path, F_OK) == 0 || strchr(href, '%') == NULL)
+		return path;
+	to = path + folder_n;
+	for (const char *at = href; *at != '\0'; at++) {
+		uint8_t octet;
+
+		if (*at == '%' && hex_to(slice_of(at + 1, strnlen(at + 1, 2)), &octet, 1) &&
+		    octet != 0 && octet != '/') {
+			*to++ = (char)octet;
+			at += 2;
+		} else {
+			*to++ = *at;
+		}
+	}
+	*to = '\0';
+	return path;
+}
+
+/* after %XX were read a path may climb although the href did not */
+static bool climbs(const char *path)
+{
+	size_t n = strlen(path);
+
+	return strncmp(path, "../", 3) == 0 || strstr(path, "/../") != NULL ||
+	       strcmp(path, "..") == 0 || (n >= 3 && strcmp(path + n - 3, "/..") == 0);
+}
+
+static int read_parts(struct outbox *o, const char *file, const struct story *story,
+		      struct envelope_part *told, struct why *why)
+{
+	for (unsigned i = 0; i < story->parts_n; i++) {
+		const char *href = story->parts[i];
+		char *path = beside(file, href);
+		int r;
+
+		if (path == NULL)
+			return why_set(why, NX_ENOMEM, "out of memory");
+		snprintf(told[i].name, sizeof(told[i].name), "%s", href);
+		o->parts_n = i + 1;
+		r = part_read(&o->parts[i], path, &told[i], why);
+		if (r == 0 && strlen(href) > PART_NAME_MAX)
+			r = why_set(why, NX_ENOENT, "the href %s is longer than %d octets", href,
+				    PART_NAME_MAX);
+		if (r == 0 && climbs(path + folder_len(file)))
+			r = why_set(why, NX_ENOENT,
+				    "%s lies outside the folder of the document: only files beside "
+				    "or beneath it are sent",
+				    path);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static char *copy_of(struct slice s)
+{
+	return strndup(s.n == 0 ? "" : (const char *)s.p, s.n);
+}
+
+static int seal(struct outbox *o, const char *channel, const struct envelope_part *told,
+		struct why *why)
+{
+	char sent[32];
+	int r;
+
+	clock_rfc3339(clock_wall_ms(), sent);
+	r = envelope_make(channel, sent, told, o->parts_n, &o->envelope, &o->envelope_n);
+	return r < 0 ? why_set(why, r, "the envelope cannot be made: %s", nx_word(r)) : 0;
+}
+
+/* document is malloc'ed and this function's now */
+static int from_document(const char *file, const char *folder_of, uint8_t *document, size_t n,
+			 const char *channel, struct outbox **ret, struct why *why)
+{
+	struct story story = { 0 };
+	bool known = story_read(slice_of(document, n), &limits, &story, NULL) == 0;
+	struct outbox *o = outbox_new(file, known ? story.parts_n : 0);
+	struct envelope_part *told = calloc(story.parts_n + 1, sizeof(*told));
+	int r = NX_ENOMEM;
+
+	if (o == NULL || told == NULL) {
+		free(document);
+		goto out;
+	}
+	o->document = document;
+	o->document_n = n;
+	o->uri = copy_of(known ? story.facts.uri : slice_str(""));
+	o->version = copy_of(known ? story.facts.version : slice_str(""));
+	o->flash = known && facts_lane(&story.facts) == LANE_FLASH;
+	if (o->uri == NULL || o->version == NULL)
+		goto out;
+	r = known ? read_parts(o, folder_of, &story, told, why) : 0;
+	if (r == 0)
+		r = seal(o, channel, told, why);
+	if (r < 0)
+		goto out;
+	*ret = o;
+	o = NULL;
+out:
+	if (r == NX_ENOMEM)
+		why_set(why, r, "out of memory");
+	outbox_free(&o);
+	free(told);
+	if (known)
+		story_done(&story);
+	return r;
+}
+
+static int from_picture(const char *file, const struct picture *picture, const char *channel,
+			struct outbox **ret, struct why *why)
+{
+	const char *slash = strrchr(file, '/');
+	struct outbox *o = outbox_new(file, 1);
+	struct envelope_part told = { 0 };
+	struct buf document;
+	char name[FILE_NAME_MAX_], *path = strdup(file), hex[65];
+	int r = NX_ENOMEM;
+
+	buf_init(&document, 64 << 10);
+	if (o == NULL || path == NULL) {
+		free(path);
+		goto out;
+	}
+	text_clean(name, sizeof(name), slice_str(slash == NULL ? file : slash + 1));
+	snprintf(told.name, sizeof(told.name), "%s", name);
+	o->parts_n = 1;
+	r = part_read(&o->parts[0], path, &told, why);
+	if (r < 0)
+		goto out;
+	hex_of(told.sha256, 32, hex);
+	if (picture_document(&document, picture, told.sha256, told.size, name) < 0 ||
+	    asprintf(&o->uri, "urn:newsx:picture:sha256:%s", hex) < 0 ||
+	    (o->version = strdup("1")) == NULL) {
+		r = NX_ENOMEM;
+		goto out;
+	}
+	o->document_n = buf_steal(&document, &o->document);
+	r = seal(o, channel, &told, why);
+	if (r < 0)
+		goto out;
+	*ret = o;
+	o = NULL;
+out:
+	if (r == NX_ENOMEM)
+		why_set(why, r, "out of memory");
+	buf_done(&document);
+	outbox_free(&o);
+	return r;
+}
+
+int outbox_file(const char *file, const char *channel, struct outbox **ret, struct why *why)
+{
+	struct picture picture;
+	struct stat st;
+	uint8_t *document = NULL;
+	int fd = file_open(file, &st, why), r;
+	ssize_t n;
+
+	if (fd < 0)
+		return NX_ENOENT;
+	picture_read(fd, &picture);
+	if (picture.type != PICTURE_NONE) {
+		close(fd);
+		return from_picture(file, &picture, channel, ret, why);
+	}
+	if (st.st_size == 0)
+		r = why_set(why, NX_EDOCUMENT, "the file is empty");
+	else if (st.st_size > OUTBOX_DOCUMENT_MAX)
+		r = why_set(why, NX_EBIGDOC,
+			    "the file has %lld octets: neither a picture nor a ninjs document (at "
+			    "most %d)",
+			    (long long)st.st_size, OUTBOX_DOCUMENT_MAX);
+	else
+		r = (document = malloc((size_t)st.st_size)) == NULL ? NX_ENOMEM : 0;
+	n = r < 0 ? -1 : pread(fd, document, (size_t)st.st_size, 0);
+	close(fd);
+	if (r == 0 && n > 0)
+		return from_document(file, file, document, (size_t)n, channel, ret, why);
+	free(document);
+	return r < 0 ? r : why_set(why, NX_ENOENT, "cannot read %s: %s", file, strerror(errno));
+}
+
+int outbox_line(struct slice line, unsigned number, const char *channel, struct outbox **ret,
+		struct why *why)
+{
+	char file[32];
+	uint8_t *document = malloc(line.n + 1);
+
+	if (document == NULL)
+		return why_set(why, NX_ENOMEM, "out of memory");
+	snprintf(file, sizeof(file), "-:%u", number);
+	memcpy(document, line.p, line.n);
+	return from_document(file, NULL, document, line.n, channel, ret, why);
+}
+
+int outbox_check(const struct outbox *o, const struct limits *most, struct why *why)
+{
+	if (o->document_n > most->document)
+		return why_set(why, NX_EBIGDOC,
+			       "the document has %zu octets, the exchange takes %u", o->document_n,
+			       most->document);
+	if (o->envelope_n > most->envelope)
+		return why_set(why, NX_EBIGENV,
+			       "the envelope has %zu octets, the exchange takes %u", o->envelope_n,
+			       most->envelope);
+	if (o->parts_n > most->parts)
+		return why_set(why, NX_EPARTS, "the item has %u parts, the exchange takes %u",
+			       o->parts_n, most->parts);
+	for (unsigned i = 0; i < o->parts_n; i++)
+		if (o->parts[i].size > most->part)
+			return why_set(why, NX_EBIGPART,
+				       "%s has %llu octets, the exchange takes %llu",
+				       o->parts[i].path, (unsigned long long)o->parts[i].size,
+				       (unsigned long long)most->part);
+	return 0;
+}
