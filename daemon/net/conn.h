@@ -1,13 +1,14 @@
 /*
  * conn.h - one TLS stream to one proven partner.
  *
- * Hides sockets, libevent and OpenSSL. Knows nothing of frames or stories. Output is pulled just in time:
- * when the line has room, produce() is asked for the next octets; nothing but what OpenSSL has in hand and at most one
- * batch waits here, so that a flash never stands behind a queue of our own. TCP_NOTSENT_LOWAT keeps the kernel's
- * queue short; the line's rate is measured (TCP_INFO) and says how large a frame may be (about 30 ms of the line).
- * Life: struct conn comes ready from listen.h (CONN_READY is its first event), conn_close().
- * No event comes after conn_close(); the memory goes at the end of that turn of the loop, so a callback
- * may close the very conn it was given. Thread: loop.
+ * Hides sockets, libevent and OpenSSL. Knows nothing of frames or stories. Output is pulled just in
+ * time: when the line has room, produce() is asked for the next octets; nothing but what OpenSSL
+ * has in hand and at most one batch waits here, so that a flash never stands behind a queue of our
+ * own. TCP_NOTSENT_LOWAT keeps the kernel's queue short; the line's rate is measured (TCP_INFO) and
+ * says how large a frame may be (about 30 ms of the line). Life: struct conn comes ready from
+ * listen.h (CONN_READY is its first event), conn_close(). No event comes after conn_close(); the
+ * memory goes at the end of that turn of the loop, so a callback may close the very conn it was
+ * given. Thread: loop.
  */
 #pragma once
 #include "net/loop.h"
@@ -15,14 +16,15 @@
 
 struct conn;
 enum conn_event {
-	CONN_READY,  /* handshake done; conn_partner() is proven */
-	CONN_DATA,   /* octets: conn_peek(); take them with conn_take(). At most 256 KiB a turn, then others */
-	CONN_EOF,    /* the peer closed: a proper TLS end (code NX_EEOF) */
-	CONN_ERROR,  /* it broke: conn_reason() has code and words */
+	CONN_READY, /* handshake done; conn_partner() is proven */
+	CONN_DATA,  /* octets: conn_peek(); take them with conn_take(). At most 256 KiB a turn, then
+		       others */
+	CONN_EOF,   /* the peer closed: a proper TLS end (code NX_EEOF) */
+	CONN_ERROR, /* it broke: conn_reason() has code and words */
 };
 typedef void conn_fn(struct conn *conn, enum conn_event event, void *arg);
-/* make the next octets at `to`: whole frames, as many as fit in room, none larger than small_max where that can
- * be chosen; 0 = nothing now (conn_want() will be called when there is) */
+/* make the next octets at `to`: whole frames, as many as fit in room, none larger than small_max
+ * where that can be chosen; 0 = nothing now (conn_want() will be called when there is) */
 typedef size_t conn_produce_fn(void *arg, uint8_t *to, size_t room, size_t small_max);
 
 void conn_handlers(struct conn *conn, conn_fn *fn, conn_produce_fn *produce, void *arg);
@@ -32,17 +34,20 @@ void conn_take(struct conn *conn, size_t n);
 void conn_want(struct conn *conn);
 /* the peer has not read for this long while output waits; 0 when none waits. For the stall rule */
 int64_t conn_stalled_ms(const struct conn *conn);
-/* say all that is pending (produce() is asked until it gives 0), shut down, close; bounded by within_ms */
+/* say all that is pending (produce() is asked until it gives 0), shut down, close; bounded by
+ * within_ms */
 void conn_finish(struct conn *conn, int64_t within_ms);
 void conn_close(struct conn **conn);
 
 void *conn_partner(const struct conn *conn); /* what admit() gave */
 const struct tls_peer *conn_peer(const struct conn *conn);
 const char *conn_address(const struct conn *conn); /* "192.0.2.7:50412", "[::1]:50412" */
-uint64_t conn_number(const struct conn *conn);	   /* rising, from 1, for the log */
+uint64_t conn_number(const struct conn *conn);     /* rising, from 1, for the log */
 const struct why *conn_reason(const struct conn *conn);
-uint64_t conn_rate(const struct conn *conn); /* measured output, octets a second; 0 = not known yet */
+uint64_t
+conn_rate(const struct conn *conn); /* measured output, octets a second; 0 = not known yet */
 uint64_t conn_octets_in(const struct conn *conn);
 uint64_t conn_octets_out(const struct conn *conn);
-/* ask admit() of the new tls again for the certificate this peer showed. returns 0 and the new partner, or NX_E... */
+/* ask admit() of the new tls again for the certificate this peer showed. returns 0 and the new
+ * partner, or NX_E... */
 int conn_admit_again(struct conn *conn, struct tls *tls);

@@ -1,28 +1,31 @@
 /*
- * listen.h - accept, limits before and during the handshake, and a word for every connection refused.
+ * listen.h - accept, limits before and during the handshake, and a word for every connection
+ * refused.
  *
- * The SSL object is made when the first octet is there, so that a silent socket costs a descriptor and a few hundred octets.
- * Thread: loop.
+ * The SSL object is made when the first octet is there, so that a silent socket costs a descriptor
+ * and a few hundred octets. Thread: loop.
  */
 #pragma once
 #include "net/conn.h"
 
 struct listen_limits {
-	unsigned connections_max;	  /* in all, handshakes included */
+	unsigned connections_max;         /* in all, handshakes included */
 	unsigned connections_per_address; /* handshakes included */
-	unsigned handshakes_max;	  /* SSL objects in a handshake; more wait in the backlog */
-	int64_t handshake_ms;		  /* from accept to CONN_READY */
+	unsigned handshakes_max;          /* SSL objects in a handshake; more wait in the backlog */
+	int64_t handshake_ms;             /* from accept to CONN_READY */
 };
 struct listen_ops {
 	/* a proven partner: set conn_handlers(); CONN_READY follows */
 	void (*opened)(void *arg, struct conn *conn);
-	/* one that was not let in: code NX_ENOCERT, NX_EUNKNOWNKEY, NX_EALPN, NX_EEXPIRED, NX_ESLOW, NX_ETOOMANY, NX_EADDRESS,
-	 * NX_EOLDTLS, NX_EHANDSHAKE, NX_EEOF; peer is NULL when no certificate was seen */
+	/* one that was not let in: code NX_ENOCERT, NX_EUNKNOWNKEY, NX_EALPN, NX_EEXPIRED,
+	 * NX_ESLOW, NX_ETOOMANY, NX_EADDRESS, NX_EOLDTLS, NX_EHANDSHAKE, NX_EEOF; peer is NULL when
+	 * no certificate was seen */
 	void (*refused)(void *arg, const char *address, int code, const char *words,
 			const struct tls_peer *peer);
 };
 struct listen;
-/* addresses "127.0.0.1:7417", "[::1]:0" ...; returns 0, NX_ECONF, NX_ESYS (why names the address) */
+/* addresses "127.0.0.1:7417", "[::1]:0" ...; returns 0, NX_ECONF, NX_ESYS (why names the address)
+ */
 int listen_open(struct loop *loop, const char *const *addresses, unsigned n, struct tls *tls,
 		const struct listen_limits *limits, const struct listen_ops *ops, void *arg,
 		struct listen **ret, struct why *why);

@@ -1,23 +1,26 @@
 /*
- * tls.h - who are we, and who may come in: one SSL_CTX with our key, and a question upwards for each certificate.
+ * tls.h - who are we, and who may come in: one SSL_CTX with our key, and a question upwards for
+ * each certificate.
  *
- * TLS 1.3 only, client certificate required, ALPN newsxd/1 required, no tickets, no resumption, no 0-RTT. The chain is not
- * consulted: the key is (PITFALLS and DESIGN section 7). A reload makes a new struct tls; live conns keep theirs.
+ * TLS 1.3 only, client certificate required, ALPN newsxd/1 required, no tickets, no resumption, no
+ * 0-RTT. The chain is not consulted: the key is (PITFALLS and DESIGN section 7). A reload makes a
+ * new struct tls; live conns keep theirs.
  */
 #pragma once
 #include "proto/err.h"
 
 struct tls;
-struct tls_peer { /* what a certificate says of who shows it; good during the call */
-	uint8_t pin[32];	 /* SHA-256 of the DER SubjectPublicKeyInfo */
-	char pin_text[64];	 /* "sha256:BASE64" */
-	char spoken[72];	 /* twelve groups of five digits */
-	char name[128];		 /* common name, control octets replaced */
+struct tls_peer {          /* what a certificate says of who shows it; good during the call */
+	uint8_t pin[32];   /* SHA-256 of the DER SubjectPublicKeyInfo */
+	char pin_text[64]; /* "sha256:BASE64" */
+	char spoken[72];   /* twelve groups of five digits */
+	char name[128];    /* common name, control octets replaced */
 	int64_t not_before_ms, not_after_ms; /* wall */
 };
 /*
- * May the holder of this key come in? Called in the handshake, before any octet of the peer is looked at.
- * returns  0 and *ret_partner (an opaque pointer that conn_partner() gives back), or NX_EUNKNOWNKEY, NX_EEXPIRED, NX_ETOOMANY
+ * May the holder of this key come in? Called in the handshake, before any octet of the peer is
+ * looked at. returns  0 and *ret_partner (an opaque pointer that conn_partner() gives back), or
+ * NX_EUNKNOWNKEY, NX_EEXPIRED, NX_ETOOMANY
  */
 typedef int tls_admit_fn(void *arg, const struct tls_peer *peer, void **ret_partner);
 
@@ -25,5 +28,5 @@ typedef int tls_admit_fn(void *arg, const struct tls_peer *peer, void **ret_part
 int tls_new(const char *key_file, const char *certificate_file, tls_admit_fn *admit, void *arg,
 	    struct tls **ret, struct why *why);
 struct tls *tls_ref(struct tls *tls);
-void tls_free(struct tls **tls); /* the last reference frees */
+void tls_free(struct tls **tls);                        /* the last reference frees */
 const struct tls_peer *tls_self(const struct tls *tls); /* our own key, for event=key.serving */

@@ -1,0 +1,402 @@
+/*
+ * conn_tls.c - octets through OpenSSL, on plain sockets and events.
+ *
+ * The rules that OpenSSL makes: its error queue is emptied before each call; reading may have to
+ * wait for writing and the other way round; a write that it could not finish is repeated with the
+ * same octets, at least as many; with read-ahead it may hold records while the descriptor is quiet,
+ * so we read until it truly lacks octets.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <openssl/err.h>
+#include <stdlib.h>
+
+#include "net/conn_priv.h"
+
+static void before(struct conn *conn)
+{
+	ERR_clear_error();
+	conn->talk.now_ms = loop_now_ms(conn->loop);
+	errno = 0;
+}
+
+/* -- handshake */
+
+static void shaken(struct conn *conn, int code)
+{
+	if (code == NX_ETLS)
+		code = conn->why.code = NX_EHANDSHAKE;
+	conn->shake.done(conn->shake.arg, conn, code);
+}
+
+void conn_shake(struct conn *conn)
+{
+	int r, error, sys;
+
+	if (conn->state != CONN_SHAKING)
+		return;
+	if (!conn->shake.may_step(conn->shake.arg)) {
+		conn_read_again(conn);
+		return;
+	}
+	before(conn);
+	r = SSL_do_handshake(conn->ssl);
+	sys = errno;
+	error = SSL_get_error(conn->ssl, r);
+	if (error == SSL_ERROR_WANT_WRITE)
+		event_add(&conn->writable, NULL);
+	if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
+		return;
+	if (r != 1 || conn->talk.refused < 0) {
+		shaken(conn, tls_why(&conn->talk, error, sys, &conn->why));
+		return;
+	}
+	conn->state = CONN_OPEN;
+	conn->talk.empty = 0;
+	shaken(conn, 0);
+}
+
+/* -- input */
+
+/* one record's octets to `to`. returns octets; 0 nothing now; -1 the conn came to an end (*ret_eof:
+ * a proper one) */
+static int read_record(struct conn *conn, uint8_t *to, size_t room, bool *ret_eof)
+{
+	for (;;) {
+		uint64_t records = conn->talk.records_in;
+		int n, error, sys;
+
+		before(conn);
+		n = SSL_read(conn->ssl, to, (int)room);
+		sys = errno;
+		if (n > 0 && !conn->talk.flood) {
+			conn->talk.empty = 0;
+			return n;
+		}
+		error = n > 0 ? SSL_ERROR_NONE : SSL_get_error(conn->ssl, n);
+		if (error == SSL_ERROR_WANT_WRITE && !conn->talk.flood) {
+			conn->read_wants_write = true;
+			event_add(&conn->writable, NULL);
+			return 0;
+		}
+		if (error == SSL_ERROR_WANT_READ && !conn->talk.flood) {
+			/* a record was there but had no octets for us: there may be more behind it
+			 */
+			if (conn->talk.records_in != records)
+				continue;
+			return 0;
+		}
+		if (error == SSL_ERROR_ZERO_RETURN && !conn->talk.flood)
+			*ret_eof = true;
+		else
+			tls_why(&conn->talk, error, sys, &conn->why);
+		return -1;
+	}
+}
+
+/* room behind what is kept, or the loop's when nothing is */
+static uint8_t *in_room(struct conn *conn, size_t *ret_room)
+{
+	size_t kept = conn->in_end - conn->in_start;
+	size_t cap = conn->in_cap ? conn->in_cap : 1;
+	uint8_t *grown;
+
+	if (conn->in == NULL) {
+		conn->in_start = conn->in_end = 0;
+		*ret_room = LOOP_IN_ROOM;
+		return loop_in_room(conn->loop);
+	}
+	if (conn->in_cap - conn->in_end < CONN_RECORD && conn->in_start > 0) {
+		memmove(conn->in, conn->in + conn->in_start, kept);
+		conn->in_start = 0;
+		conn->in_end = kept;
+	}
+	if (conn->in_cap - conn->in_end < CONN_RECORD) {
+		while (cap < kept + CONN_RECORD)
+			cap *= 2;
+		grown = realloc(conn->in, cap);
+		if (grown == NULL)
+			return NULL;
+		conn->in = grown;
+		conn->in_cap = cap;
+	}
+	*ret_room = conn->in_cap - conn->in_end;
+	return conn->in + conn->in_end;
+}
+
+/* tell CONN_DATA; what is not taken is kept in memory of the conn's own. false: closed or broken */
+static bool tell_data(struct conn *conn, uint8_t *at, size_t n)
+{
+	uint8_t *own;
+	size_t kept;
+
+	if (conn->in == NULL)
+		conn->in = at;
+	conn->in_end += n;
+	conn->octets_in += n;
+	if (!conn_tell(conn, CONN_DATA)) {
+		if (conn->in_cap == 0)
+			conn->in = NULL;
+		return false;
+	}
+	kept = conn->in_end - conn->in_start;
+	if (kept > 0 && conn->in_cap > 0)
+		return true;
+	own = NULL;
+	if (kept > 0) {
+		own = malloc(kept);
+		if (own == NULL) {
+			conn->in = NULL;
+			conn->in_start = conn->in_end = 0;
+			why_set(&conn->why, NX_ENOMEM, "out of memory");
+			conn_end(conn, CONN_ERROR);
+			return false;
+		}
+		memcpy(own, conn->in + conn->in_start, kept);
+	} else if (conn->in_cap > 0) {
+		free(conn->in);
+	}
+	conn->in = own;
+	conn->in_start = 0;
+	conn->in_end = conn->in_cap = kept;
+	return true;
+}
+
+static void input_ended(struct conn *conn, bool eof)
+{
+	if (conn->state == CONN_SAID || !eof) {
+		/* a broken end is no matter when all was said */
+		conn_end(conn, conn->state == CONN_SAID ? CONN_EOF : CONN_ERROR);
+		return;
+	}
+	conn->told_eof = true;
+	event_del(&conn->readable);
+	if (conn->state == CONN_FINISHING)
+		return; /* its own end is told when all is said */
+	why_set(&conn->why, NX_EEOF, "the peer closed");
+	conn_tell(conn, CONN_EOF);
+}
+
+void conn_read(struct conn *conn)
+{
+	size_t turn = 0, room, got;
+	unsigned records = 0;
+	bool eof = false;
+	int n = 1;
+
+	conn->read_wants_write = false;
+	while (n > 0) {
+		uint8_t *at;
+
+		if (conn->state < CONN_OPEN || conn->state > CONN_SAID || conn->told_eof)
+			return;
+		if (conn->in_end - conn->in_start >= CONN_IN_MAX) {
+			event_del(&conn->readable);
+			return;
+		}
+		if (turn >= CONN_TURN_OCTETS || records >= CONN_TURN_RECORDS) {
+			conn_read_again(conn);
+			return;
+		}
+		at = in_room(conn, &room);
+		if (at == NULL) {
+			why_set(&conn->why, NX_ENOMEM, "out of memory");
+			conn_end(conn, CONN_ERROR);
+			return;
+		}
+		for (got = 0; room - got >= CONN_RECORD && records < CONN_TURN_RECORDS; records++) {
+			n = read_record(conn, at + got, room - got, &eof);
+			if (n <= 0)
+				break;
+			got += (size_t)n;
+		}
+		turn += got;
+		if (got > 0 && !tell_data(conn, at, got))
+			return;
+	}
+	if (n < 0 && conn->state >= CONN_OPEN && conn->state <= CONN_SAID)
+		input_ended(conn, eof);
+}
+
+/* -- output. The octets being said stand in the loop's room; what the line does not take goes to
+ * conn->out. */
+
+struct saying {
+	uint8_t *p;
+	size_t start, end;
+	size_t turn;
+};
+
+/* ask for what is next, behind what is not said yet. false: closed in there */
+static bool gather(struct conn *conn, struct saying *say)
+{
+	int64_t now_ms = loop_now_ms(conn->loop);
+	size_t small_max = rate_small_max(&conn->rate, now_ms);
+	size_t batch = rate_batch(&conn->rate, now_ms);
+	uint8_t *room = loop_out_room(conn->loop);
+
+	memmove(room, say->p + say->start, say->end - say->start);
+	say->end -= say->start;
+	say->start = 0;
+	say->p = room;
+	if (conn->out != NULL) {
+		free(conn->out);
+		conn->out = NULL;
+	}
+	while (say->end < batch && conn->want) {
+		/* room for the largest frame always, for a second one only while the batch is not
+		 * full */
+		size_t n = conn->produce
+				   ? conn->produce(conn->arg, room + say->end,
+						   CONN_FRAME - 1 + batch - say->end, small_max)
+				   : 0;
+
+		if (conn->state == CONN_CLOSED || conn->state == CONN_DEAD)
+			return false;
+		conn->want = n > 0;
+		say->end += n;
+	}
+	return true;
+}
+
+static void wait_for_line(struct conn *conn)
+{
+	event_add(&conn->writable, NULL);
+	if (!conn->waiting)
+		conn->waiting_ms = loop_now_ms(conn->loop);
+	conn->waiting = true;
+}
+
+/* one SSL_write(). returns octets; 0 the line is full; -1 broken, and told */
+static int write_record(struct conn *conn, const struct saying *say)
+{
+	int n, error, sys;
+
+	before(conn);
+	if (conn->talk.records_out >= conn->records_a_key && conn->again == 0) {
+		SSL_key_update(conn->ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+		conn->talk.records_out = 0;
+	}
+	n = SSL_write(conn->ssl, say->p + say->start, (int)(say->end - say->start));
+	sys = errno;
+	if (n > 0) {
+		conn->again = 0;
+		conn->octets_out += (uint64_t)n;
+		conn->waiting_ms = conn->talk.now_ms;
+		return n;
+	}
+	error = SSL_get_error(conn->ssl, n);
+	if (error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ) {
+		conn->again = say->end - say->start;
+		conn->write_wants_read = error == SSL_ERROR_WANT_READ;
+		if (!conn->write_wants_read)
+			wait_for_line(conn);
+		return 0;
+	}
+	conn_broke(conn, error, sys);
+	return -1;
+}
+
+/* what is left waits in memory of the conn's own, exactly as large as it is */
+static void keep(struct conn *conn, const struct saying *say)
+{
+	size_t left = say->end - say->start;
+
+	if (say->p == conn->out && conn->out != NULL) {
+		conn->out_start = say->start;
+		return;
+	}
+	if (left == 0)
+		return;
+	conn->out = malloc(left);
+	if (conn->out == NULL) {
+		why_set(&conn->why, NX_ENOMEM, "out of memory");
+		conn_end(conn, CONN_ERROR);
+		return;
+	}
+	memcpy(conn->out, say->p + say->start, left);
+	conn->out_start = 0;
+	conn->out_end = left;
+}
+
+static void run_dry(struct conn *conn)
+{
+	free(conn->out);
+	conn->out = NULL;
+	conn->waiting = false;
+	rate_dry(&conn->rate);
+	if (conn->state == CONN_FINISHING)
+		conn_say_end(conn);
+}
+
+/* say until the line is full, the turn is over, or nothing is left (returns true) */
+static bool say_on(struct conn *conn, struct saying *say, bool slow)
+{
+	for (;;) {
+		size_t left = say->end - say->start;
+		int n;
+
+		/* fill up to whole records; on a slow line only when all before it is gone */
+		if (conn->want && left < (slow ? 1 : CONN_RECORD) && !gather(conn, say))
+			return false;
+		if (say->end == say->start)
+			return true;
+		n = write_record(conn, say);
+		if (n <= 0)
+			return false;
+		say->start += (size_t)n;
+		say->turn += (size_t)n;
+		if (slow && say->start == say->end && conn->want) {
+			wait_for_line(conn); /* the kernel asks when its queue is short again */
+			return false;
+		}
+		if (say->turn >= CONN_TURN_OCTETS) {
+			conn_later(conn);
+			return false;
+		}
+	}
+}
+
+void conn_write(struct conn *conn)
+{
+	struct saying say = { .p = conn->out, .start = conn->out_start, .end = conn->out_end };
+	int64_t now_ms = loop_now_ms(conn->loop);
+
+	if (conn->state != CONN_OPEN && conn->state != CONN_FINISHING)
+		return;
+	if (conn->out == NULL)
+		say = (struct saying){ .p = loop_out_room(conn->loop) };
+	event_del(&conn->writable);
+	conn->waiting = false;
+	conn->write_wants_read = false;
+	if (conn->read_wants_write)
+		event_add(&conn->writable, NULL);
+	if (say_on(conn, &say, rate_slow(&conn->rate, now_ms))) {
+		run_dry(conn);
+		return;
+	}
+	if (conn->state == CONN_OPEN || conn->state == CONN_FINISHING) {
+		keep(conn, &say);
+		rate_busy(&conn->rate, conn->fd, now_ms);
+	}
+}
+
+void conn_say_end(struct conn *conn)
+{
+	int r, error;
+
+	before(conn);
+	r = SSL_shutdown(conn->ssl);
+	error = r < 0 ? SSL_get_error(conn->ssl, r) : 0;
+	ERR_clear_error();
+	if (error == SSL_ERROR_WANT_WRITE) {
+		wait_for_line(conn); /* conn_write() finds nothing to say and comes back here */
+		return;
+	}
+	shutdown(conn->fd, SHUT_WR);
+	conn->state = CONN_SAID;
+	if (conn->told_eof || error != 0)
+		conn_end(conn, CONN_EOF);
+	else
+		conn_read_again(conn);
+}

@@ -1,0 +1,391 @@
+/* loop.c - see loop.h. A turn: wait, all callbacks, then what was left for the end of the turn. */
+#include "net/loop_priv.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* libevent's clock stands still while the machine sleeps, ours does not: look again at least this
+ * often */
+#define NAP_MS 60000
+
+struct loop {
+	struct event_base *base;
+	struct later *first, *last;
+	int64_t now_ms;
+	uint64_t turn;
+	bool now_known, stop;
+	uint8_t in[LOOP_IN_ROOM], out[LOOP_OUT_ROOM];
+};
+
+int loop_new(struct loop **ret)
+{
+	struct loop *loop = calloc(1, sizeof(*loop));
+	struct event_config *config = event_config_new();
+	int r = NX_ENOMEM;
+
+	if (loop == NULL || config == NULL)
+		goto out;
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+	event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
+	loop->base = event_base_new_with_config(config);
+	if (loop->base == NULL)
+		goto out;
+	*ret = loop;
+	loop = NULL;
+	r = 0;
+out:
+	if (config != NULL)
+		event_config_free(config);
+	free(loop);
+	return r;
+}
+
+static void later_unlink(struct loop *loop, struct later *later)
+{
+	*(later->prev ? &later->prev->next : &loop->first) = later->next;
+	*(later->next ? &later->next->prev : &loop->last) = later->prev;
+	later->prev = later->next = NULL;
+	later->queued = false;
+}
+
+void later_add(struct loop *loop, struct later *later, loop_fn *fn, void *arg)
+{
+	if (later->queued)
+		return;
+	*later = (struct later){ .fn = fn, .arg = arg, .prev = loop->last, .queued = true };
+	*(loop->last ? &loop->last->next : &loop->first) = later;
+	loop->last = later;
+}
+
+void later_drop(struct loop *loop, struct later *later)
+{
+	if (later->queued)
+		later_unlink(loop, later);
+}
+
+static void later_run(struct loop *loop, struct later *later)
+{
+	loop_fn *fn = later->fn;
+	void *arg = later->arg;
+	bool own = later->own;
+
+	later_unlink(loop, later);
+	if (own)
+		free(later);
+	fn(arg);
+}
+
+static void mark(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* what is added while we run waits for the end of the next turn, after all descriptors were looked
+ * at */
+static void end_of_turn(struct loop *loop)
+{
+	struct later end = { 0 };
+	bool done = false;
+
+	if (loop->first == NULL)
+		return;
+	later_add(loop, &end, mark, &done);
+	while (!done)
+		later_run(loop, loop->first);
+}
+
+void loop_free(struct loop **loop)
+{
+	if (*loop == NULL)
+		return;
+	while ((*loop)->first != NULL)
+		later_run(*loop, (*loop)->first);
+	event_base_free((*loop)->base);
+	free(*loop);
+	*loop = NULL;
+}
+
+int loop_run(struct loop *loop)
+{
+	int r = 0;
+
+	while (!loop->stop && r >= 0) {
+		int flags = loop->first != NULL ? EVLOOP_NONBLOCK : EVLOOP_ONCE;
+
+		loop->turn++;
+		loop->now_known = false;
+		r = event_base_loop(loop->base, flags | EVLOOP_NO_EXIT_ON_EMPTY);
+		end_of_turn(loop);
+	}
+	loop->stop = false;
+	return r < 0 ? NX_ESYS : 0;
+}
+
+void loop_stop(struct loop *loop)
+{
+	loop->stop = true;
+}
+
+int64_t loop_now_ms(struct loop *loop)
+{
+	if (!loop->now_known)
+		loop->now_ms = clock_boot_ms();
+	loop->now_known = true;
+	return loop->now_ms;
+}
+
+struct event_base *loop_base(struct loop *loop)
+{
+	return loop->base;
+}
+
+uint64_t loop_turn(const struct loop *loop)
+{
+	return loop->turn;
+}
+
+uint8_t *loop_in_room(struct loop *loop)
+{
+	return loop->in;
+}
+
+uint8_t *loop_out_room(struct loop *loop)
+{
+	return loop->out;
+}
+
+int loop_later(struct loop *loop, loop_fn *fn, void *arg)
+{
+	struct later *later = calloc(1, sizeof(*later));
+
+	if (later == NULL)
+		return NX_ENOMEM;
+	later_add(loop, later, fn, arg);
+	later->own = true;
+	return 0;
+}
+
+/* -- timers */
+
+struct timer {
+	struct loop *loop;
+	loop_fn *fn;
+	void *arg;
+	int64_t due_ms;
+	struct event event;
+};
+
+static void timer_wait(struct timer *timer, int64_t ms)
+{
+	if (ms > NAP_MS)
+		ms = NAP_MS;
+	event_add(&timer->event, &(struct timeval){ ms / 1000, ms % 1000 * 1000 });
+}
+
+static void timer_rang(evutil_socket_t fd, short what, void *arg)
+{
+	struct timer *timer = arg;
+	int64_t left = timer->due_ms - clock_boot_ms();
+
+	(void)fd, (void)what;
+	if (left > 0)
+		timer_wait(timer, left);
+	else
+		timer->fn(timer->arg);
+}
+
+int timer_new(struct loop *loop, loop_fn *fn, void *arg, struct timer **ret)
+{
+	struct timer *timer = calloc(1, sizeof(*timer));
+
+	if (timer == NULL)
+		return NX_ENOMEM;
+	*timer = (struct timer){ .loop = loop, .fn = fn, .arg = arg };
+	event_assign(&timer->event, loop->base, -1, 0, timer_rang, timer);
+	*ret = timer;
+	return 0;
+}
+
+void timer_free(struct timer **timer)
+{
+	if (*timer == NULL)
+		return;
+	event_del(&(*timer)->event);
+	free(*timer);
+	*timer = NULL;
+}
+
+void timer_set(struct timer *timer, int64_t after_ms)
+{
+	if (after_ms < 0)
+		after_ms = 0;
+	if (after_ms > INT64_MAX / 4)
+		after_ms = INT64_MAX / 4;
+	timer->due_ms = clock_boot_ms() + after_ms;
+	timer_wait(timer, after_ms);
+}
+
+void timer_stop(struct timer *timer)
+{
+	event_del(&timer->event);
+}
+
+/* -- wake-ups from other threads */
+
+struct wake {
+	loop_fn *fn;
+	void *arg;
+	int fd;
+	struct event event;
+};
+
+static void wake_rang(evutil_socket_t fd, short what, void *arg)
+{
+	struct wake *wake = arg;
+	uint64_t n;
+
+	(void)what;
+	/* read first: a call that comes during fn wakes us again */
+	if (read(fd, &n, sizeof(n)) == sizeof(n))
+		wake->fn(wake->arg);
+}
+
+int wake_new(struct loop *loop, loop_fn *fn, void *arg, struct wake **ret)
+{
+	struct wake *wake = calloc(1, sizeof(*wake));
+	int r = NX_ENOMEM;
+
+	if (wake == NULL)
+		return r;
+	*wake = (struct wake){ .fn = fn, .arg = arg };
+	wake->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (wake->fd < 0) {
+		r = NX_ESYS;
+		goto fail;
+	}
+	event_assign(&wake->event, loop->base, wake->fd, EV_READ | EV_PERSIST, wake_rang, wake);
+	if (event_add(&wake->event, NULL) < 0)
+		goto fail;
+	*ret = wake;
+	return 0;
+fail:
+	if (wake->fd >= 0)
+		close(wake->fd);
+	free(wake);
+	return r;
+}
+
+void wake_free(struct wake **wake)
+{
+	if (*wake == NULL)
+		return;
+	event_del(&(*wake)->event);
+	close((*wake)->fd);
+	free(*wake);
+	*wake = NULL;
+}
+
+void wake_up(struct wake *wake)
+{
+	int kept = errno;
+
+	/* EAGAIN: the counter is full, so the loop is awake already */
+	if (write(wake->fd, &(uint64_t){ 1 }, sizeof(uint64_t)) < 0)
+		errno = kept;
+}
+
+/* -- signals */
+
+struct signal_ {
+	loop_fn *fn;
+	void *arg;
+	struct event event;
+};
+
+static void signal_rang(evutil_socket_t number, short what, void *arg)
+{
+	struct signal_ *signal = arg;
+
+	(void)number, (void)what;
+	signal->fn(signal->arg);
+}
+
+int signal_new(struct loop *loop, int number, loop_fn *fn, void *arg, struct signal_ **ret)
+{
+	struct signal_ *signal = calloc(1, sizeof(*signal));
+
+	if (signal == NULL)
+		return NX_ENOMEM;
+	*signal = (struct signal_){ .fn = fn, .arg = arg };
+	event_assign(&signal->event, loop->base, number, EV_SIGNAL | EV_PERSIST, signal_rang,
+		     signal);
+	if (event_add(&signal->event, NULL) < 0) {
+		free(signal);
+		return NX_ESYS;
+	}
+	*ret = signal;
+	return 0;
+}
+
+void signal_free(struct signal_ **signal)
+{
+	if (*signal == NULL)
+		return;
+	event_del(&(*signal)->event);
+	free(*signal);
+	*signal = NULL;
+}
+
+/* -- a descriptor that is not a conn */
+
+struct watch {
+	struct loop *loop;
+	loop_fn *fn;
+	void *arg;
+	struct event event;
+	struct later later;
+};
+
+static void watch_rang(evutil_socket_t fd, short what, void *arg)
+{
+	struct watch *watch = arg;
+
+	(void)fd, (void)what;
+	watch->fn(watch->arg);
+}
+
+int watch_write_new(struct loop *loop, int fd, loop_fn *fn, void *arg, struct watch **ret)
+{
+	struct watch *watch = calloc(1, sizeof(*watch));
+
+	if (watch == NULL)
+		return NX_ENOMEM;
+	*watch = (struct watch){ .loop = loop, .fn = fn, .arg = arg };
+	event_assign(&watch->event, loop->base, fd, EV_WRITE, watch_rang, watch);
+	*ret = watch;
+	return 0;
+}
+
+void watch_free(struct watch **watch)
+{
+	if (*watch == NULL)
+		return;
+	event_del(&(*watch)->event);
+	later_drop((*watch)->loop, &(*watch)->later);
+	free(*watch);
+	*watch = NULL;
+}
+
+void watch_once(struct watch *watch)
+{
+	/* epoll takes no plain file (stderr > log); a plain file can always be written */
+	if (event_add(&watch->event, NULL) < 0)
+		later_add(watch->loop, &watch->later, watch->fn, watch->arg);
+}
