@@ -260,19 +260,19 @@ static void fetched(struct store_req *req, void *arg)
 	struct store_fetch *fetch = (struct store_fetch *)req;
 	struct cursor *cursor = &claim->cursor[fetch->lane];
 	bool ours = cursor->fetching == fetch;
+	int code = req->code;
 
 	claim->requests--;
 	if (ours)
 		cursor->fetching = NULL;
-	if (claim->link == NULL || !ours || req->code < 0 || fetch->from != cursor->next) {
-		if (claim->link != NULL && req->code < 0)
-			log_err("subscription.fetch", kv_str("subscription", claim->feed->name),
-				kv_str("reason", nx_word(req->code)),
-				kv_str("words", req->why.words));
+	if (claim->link != NULL && code < 0)
+		log_err("subscription.fetch", kv_str("subscription", claim->feed->name),
+			kv_str("reason", nx_word(code)), kv_str("words", req->why.words));
+	if (claim->link == NULL || !ours || code < 0 || fetch->from != cursor->next) {
 		fetch_free(&fetch);
 		if (claim->link == NULL)
 			claim_free(claim);
-		else if (req->code == 0)
+		else if (code == 0)
 			claim_ready(claim);
 		return;
 	}

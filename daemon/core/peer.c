@@ -52,14 +52,13 @@ void peer_on_twin(struct peer *peer, peer_twin_fn *twin)
 	peer->twin = twin;
 }
 
-/* everything that hangs on the link comes off, then the link itself goes */
+/* everything that hangs on the link comes off; the session keeps its last words until the line has
+ * taken them */
 static void peer_over(struct peer *peer, int code, const char *words)
 {
 	struct link *link = &peer->link;
 	struct conn *conn = link->conn;
 
-	if (peer->state == PEER_CLOSED)
-		return;
 	peer_enter(peer, PEER_CLOSED);
 	link->over = true;
 	pull_link_over(link);
@@ -74,10 +73,13 @@ static void peer_over(struct peer *peer, int code, const char *words)
 		 kv_i64("lasted_ms", loop_now_ms(link->exchange->loop) - peer->opened_ms));
 	count_closed(link->exchange, code);
 	link->partner->links--;
-	/* the last words: what the session still has to say (a BYE) goes out if the line takes it
-	 * at once */
-	conn_handlers(conn, NULL, NULL, NULL);
-	session_free(&link->session);
+}
+
+/* the line has taken the last words, or is gone */
+static void peer_gone(struct peer *peer)
+{
+	conn_close(&peer->link.conn);
+	session_free(&peer->link.session);
 	peer->closed(peer->arg, peer);
 }
 
@@ -91,8 +93,6 @@ void peer_free(struct peer **peer)
 	*peer = NULL;
 }
 
-static size_t peer_produce(void *arg, uint8_t *to, size_t room, size_t small_max);
-
 void peer_close(struct peer *peer, int code, const char *words)
 {
 	struct conn *conn = peer->link.conn;
@@ -104,6 +104,13 @@ void peer_close(struct peer *peer, int code, const char *words)
 	session_bye(peer->link.session, code, words);
 	conn_finish(conn, LAST_WORDS_MS);
 	peer_over(peer, code, words);
+}
+
+void peer_abandon(struct peer *peer)
+{
+	if (peer->state != PEER_CLOSED)
+		peer_over(peer, NX_ESHUTDOWN, "");
+	peer_gone(peer);
 }
 
 void peer_bye(struct peer *peer, int code, const char *words)
@@ -243,6 +250,10 @@ static void peer_data(struct peer *peer)
 	struct session_event event;
 	int r = 1;
 
+	if (link->over) { /* it was told so; what it still says is not listened to */
+		conn_take(conn, all.n);
+		return;
+	}
 	while (r > 0) {
 		r = session_feed(link->session, &in, loop_now_ms(link->exchange->loop),
 				 clock_wall_ms(), &event, &why);
@@ -270,16 +281,19 @@ static void on_conn(struct conn *conn, enum conn_event event, void *arg)
 		peer_data(peer);
 		break;
 	case CONN_EOF:
-	case CONN_ERROR: {
-		const struct why *why = conn_reason(conn);
-		int code = peer->state == PEER_DRAINING ? NX_EBYE
-			   : why->code < 0              ? why->code
-							: NX_EEOF;
+	case CONN_ERROR:
+		if (peer->state != PEER_CLOSED) {
+			const struct why *why = conn_reason(conn);
+			bool done = peer->state == PEER_DRAINING;
 
-		peer_over(peer, code, why->words);
-		conn_close(&conn);
+			peer_over(peer,
+				  done            ? NX_EBYE
+				  : why->code < 0 ? why->code
+						  : NX_EEOF,
+				  why->words);
+		}
+		peer_gone(peer);
 		break;
-	}
 	}
 }
 
@@ -410,10 +424,13 @@ static void peer_credit(struct peer *peer)
 
 void peer_tick(struct peer *peer, int64_t now_ms, int64_t wall_ms)
 {
-	int64_t next, stalled = conn_stalled_ms(peer->link.conn);
-	int r = session_tick(peer->link.session, now_ms, &next);
+	int64_t next;
+	int r;
 
-	if (r == 0 && stalled > peer->link.exchange->conf->stall_ms)
+	if (peer->state == PEER_CLOSED)
+		return;
+	r = session_tick(peer->link.session, now_ms, &next);
+	if (r == 0 && conn_stalled_ms(peer->link.conn) > peer->link.exchange->conf->stall_ms)
 		r = NX_ESTALL;
 	if (r == 0)
 		r = outbound_tick(&peer->link, now_ms, wall_ms);

@@ -21,8 +21,10 @@ struct link *peer_link(struct peer *peer);
 void peer_tick(struct peer *peer, int64_t now_ms, int64_t wall_ms);
 /* BYE, answers flow for bye_ms, then it is closed */
 void peer_bye(struct peer *peer, int code, const char *words);
-/* at once, with a BYE if the line takes it */
+/* at once; the BYE goes out if the line takes it within two seconds, and only then closed() is
+ * called */
 void peer_close(struct peer *peer, int code, const char *words);
+void peer_abandon(struct peer *peer); /* the daemon ends: no last words */
 /* another live link of the same partner with another boot id? for node = yes */
 typedef bool peer_twin_fn(void *arg, struct peer *peer, const struct hello *hello);
 void peer_on_twin(struct peer *peer, peer_twin_fn *twin);
