@@ -35,7 +35,7 @@ const struct setting conf_settings[] = {
 { SEC_NODE, "certificate", SET_PATH, F(node_certificate), "keys/exchange.crt", 1, 4095, NULL, AT_RELOAD,
 	"certificate of that key, PEM" },
 
-{ SEC_LISTEN, "address", SET_ADDRESSES, F(listen_address), "[::]:7417", 1, 16, NULL, AT_START,
+{ SEC_LISTEN, "address", SET_ADDRESSES, F(listen_address), "0.0.0.0:7417", 1, 16, NULL, AT_START,
 	"IPv4:port or [IPv6]:port; port 0 takes a free one" },
 
 { SEC_STORE, "directory", SET_PATH, F(store_directory), "store", 1, 4095, NULL, AT_START,

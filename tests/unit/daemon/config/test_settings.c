@@ -79,7 +79,7 @@ static void defaults(void **state)
 	assert_string_equal(conf->file, "/etc/newsxd/newsxd.conf");
 	assert_string_equal(conf->node_name, "exchange");
 	assert_int_equal(conf->listen_address.n, 1);
-	assert_string_equal(conf->listen_address.v[0], "[::]:7417");
+	assert_string_equal(conf->listen_address.v[0], "0.0.0.0:7417");
 	assert_int_equal(conf->store_size, 2ULL << 30);
 	assert_int_equal(conf->items_share_pct, 25);
 	assert_int_equal(conf->keep_ms, 7LL * 86400000);
