@@ -149,7 +149,7 @@ static int write_both(int dir, const char *name, BIO *key, BIO *certificate, str
 	return r;
 }
 
-static int folder_open(const char *dir, struct why *why)
+static int key_folder(const char *dir, struct why *why)
 {
 	int fd;
 
@@ -180,7 +180,7 @@ int key_new(const char *name, const char *dir, struct pin *ret, struct why *why)
 	    PEM_write_bio_PKCS8PrivateKey(key_pem, key, NULL, NULL, 0, NULL, NULL) != 1 ||
 	    PEM_write_bio_X509(certificate_pem, certificate) != 1 || key_pin(certificate, ret) < 0)
 		goto out;
-	r = fd = folder_open(dir, why);
+	r = fd = key_folder(dir, why);
 	if (fd >= 0)
 		r = write_both(fd, name, key_pem, certificate_pem, why);
 out:

@@ -1,0 +1,49 @@
+/*
+ * inbox.h - where received items come to rest: a folder each, which appears whole or not at all.
+ *
+ *   OUT/HASH-VERSION-HASH/document.json  envelope.json  parts/01-name ...  .done (when --exec
+ * succeeded) OUT/.partial/SHA256     a part on its way, kept across links and restarts
+ *   OUT/.incoming-XXXX      a folder that is being filled; thrown away at the next start
+ *   OUT/.position-NAME      epoch and the highest position that is here (position.h)
+ * Names from outside are cleaned, and everything goes through openat() with O_NOFOLLOW: nothing
+ * lands outside OUT.
+ */
+#pragma once
+#include "proto/envelope.h"
+
+#define INBOX_NAME         160 /* octets of a folder's name, with its NUL */
+#define INBOX_PARTIAL_DAYS 30  /* what was not touched for so long is thrown away */
+
+struct inbox {
+	int dir, partial;
+};
+/* makes OUT when it is not there. returns 0 or NX_ESYS with words */
+int inbox_open(const char *out, struct inbox *ret, struct why *why);
+void inbox_close(struct inbox *inbox);
+
+/* SHA-256 over the document, then for each part in order u16 name length, name, sha256 */
+void inbox_content(struct slice document, const struct envelope *envelope, uint8_t content[32]);
+/* 16 hex of SHA-256(origin NUL uri), the cleaned version, 16 hex of content */
+void inbox_name(struct slice origin, struct slice uri, struct slice version,
+		const uint8_t content[32], char to[INBOX_NAME]);
+/* "01-name.jpg" */
+void inbox_part_name(unsigned number, const char *name, char to[INBOX_NAME]);
+
+/* is it here, durably? returns 1, 0, or NX_EIO with words when something else has its name */
+int inbox_find(const struct inbox *inbox, const char *name, struct why *why);
+struct inbox_part {
+	const char *name; /* as the envelope has it */
+	const char *file; /* in .partial, whole and verified */
+	bool share;       /* nobody else needs the file */
+};
+/*
+ * inbox_put - write the folder, flush all of it, and let it appear.
+ * returns  0; NX_EEXIST: it was here already, which is as good; NX_EIO with words
+ */
+int inbox_put(const struct inbox *inbox, const char *name, struct slice document,
+	      struct slice envelope, const struct inbox_part *parts, unsigned parts_n,
+	      struct why *why);
+/* .done in the folder: what --exec ran has succeeded */
+bool inbox_is_done(int folder);
+/* returns 0, also when the command has taken the folder away; NX_EIO with words */
+int inbox_set_done(int folder, struct why *why);
