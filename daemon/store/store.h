@@ -18,7 +18,7 @@ enum store_event_kind {
 	STORE_EXPIRED,	/* debts given up by rule: .subscription, .items, .octets, .first, .last, .code */
 	STORE_RETIRED,	/* .items, .octets: nobody is owed them and their keep is over */
 	STORE_CORRUPT,	/* .sequence or .part is quarantined; .why */
-	STORE_STALLED,	/* a commit has taken .ms so far (5 s); again with .ms when it is over */
+	STORE_STALLED,	/* a commit has taken .ms so far (5 s): .code NX_EBUSY; again with .ms when it is over: .code 0 */
 	STORE_CLOCK,	/* embargo releases are stopped (.code NX_ECLOCK) or go on (.code 0); .why */
 	STORE_NEAR_DEBT, /* .subscription at .percent of its backlog-size or backlog-age (50, 80) */
 	STORE_VANISHED, /* a subscription or partner that the configuration no longer has: frozen; .why names it; daily */
@@ -56,8 +56,10 @@ struct store_conf {
  */
 int store_open(const struct store_conf *conf, struct store **ret, struct why *why);
 void store_close(struct store **store); /* finishes what is queued, without calling done() */
-void store_collect(struct store *store);
+void store_collect(struct store *store); /* a done() may submit, lease and so on, but not store_close() */
 bool store_step(struct store *store);	 /* in_line: do one batch of each worker; false = nothing was waiting */
+/* waits at most ms until something is finished (in_line: a step), then collects: at start, before the loop runs */
+bool store_wait(struct store *store, int64_t ms);
 void store_tick(struct store *store, int64_t boot_ms, int64_t wall_ms, bool synchronised); /* each second or so: releases, expiry,
 	retirement, clock rule, last wall time */
 void store_reload(struct store *store, const struct store_conf *conf); /* times and ceilings; not size or directory */
@@ -71,7 +73,7 @@ struct store_state {
 	unsigned queued_items, queued_photos; /* requests waiting: "the writer is behind" */
 };
 void store_state(const struct store *store, struct store_state *ret);
-void store_usage_fake(struct store *store, unsigned items_percent, unsigned photos_percent); /* scenes only */
+void store_usage_fake(struct store *store, unsigned items_percent, unsigned photos_percent); /* scenes only; 0: no more */
 
 /* ---- requests */
 struct store_req;
@@ -201,8 +203,9 @@ struct store_part_begin { /* a partial of (partner, sha256). NX_EPARTIALS, NX_EF
 	uint8_t sha256[32];
 	uint64_t size;
 	unsigned partials_max;
-	uint64_t partials_octets_max;
+	uint64_t partials_octets_max; /* of the sizes of all that it has under way, this one included */
 	uint64_t number; /* out */
+	uint64_t offset; /* out: committed octets, when it was begun before */
 };
 struct store_part_append { /* octets in order; at size the hash is checked. NX_EMISMATCH: the partial is thrown away */
 	struct store_req req;

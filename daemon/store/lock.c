@@ -1,0 +1,66 @@
+#include "store/lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int open_in(const char *directory, const char *name)
+{
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s/%s", directory, name);
+
+	if (n < 0 || (size_t)n >= sizeof(path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+}
+
+int lock_take(const char *directory, int *ret_fd, struct why *why)
+{
+	int fd;
+
+	if (mkdir(directory, 0750) < 0 && errno != EEXIST)
+		return why_set(why, NX_EIO, "%s: %s", directory, strerror(errno));
+	fd = open_in(directory, "newsxd.lock");
+	if (fd < 0)
+		return why_set(why, NX_EIO, "%s/newsxd.lock: %s", directory, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		int r = errno == EWOULDBLOCK ? NX_ELOCKED : NX_EIO;
+
+		why_set(why, r, "%s/newsxd.lock: %s", directory,
+			r == NX_ELOCKED ? "another newsxd has this directory" : strerror(errno));
+		close(fd);
+		return r;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+void lock_drop(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+int lock_deletions(const char *directory, int *ret_fd)
+{
+	int fd = open_in(directory, "backup.lock");
+
+	if (fd < 0)
+		return NX_EIO;
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0) {
+		int r = errno == EWOULDBLOCK ? NX_ELOCKED : NX_EIO;
+
+		close(fd);
+		return r;
+	}
+	*ret_fd = fd;
+	return 0;
+}

@@ -1,0 +1,416 @@
+#include "store/photos.h"
+
+#include "base/hash.h"
+#include "store/items.h"
+
+#include <stdlib.h>
+
+#define ROW_VERSION 1
+
+static void put_le(uint8_t **to, uint64_t v, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		*(*to)++ = (uint8_t)(v >> 8 * i);
+}
+
+static uint64_t get_le(const uint8_t **p, unsigned n)
+{
+	uint64_t v = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		v |= (uint64_t) * (*p)++ << 8 * i;
+	return v;
+}
+
+static void put_be(uint8_t *to, uint64_t v, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		to[i] = (uint8_t)(v >> 8 * (n - 1 - i));
+}
+
+void index_key(uint8_t key[INDEX_KEY_LEN], const uint8_t sha256[32], uint32_t partner)
+{
+	memcpy(key, sha256, 32);
+	put_be(key + 32, partner, 4);
+}
+
+void partial_key(uint8_t key[PARTIAL_KEY_LEN], uint32_t partner, uint64_t number)
+{
+	put_be(key, partner, 4);
+	put_be(key + 4, number, 8);
+}
+
+bool part_parse(struct slice value, struct part_row *ret)
+{
+	const uint8_t *p = value.p;
+
+	if (value.n < PART_ROW_LEN || *p++ != ROW_VERSION)
+		return false;
+	ret->state = *p++;
+	ret->partner = (uint32_t)get_le(&p, 4);
+	ret->size = get_le(&p, 8);
+	ret->committed = get_le(&p, 8);
+	memcpy(ret->sha256, p, 32);
+	p += 32;
+	ret->begun_ms = (int64_t)get_le(&p, 8);
+	ret->touched_ms = (int64_t)get_le(&p, 8);
+	return ret->state >= PART_PARTIAL && ret->state <= PART_QUARANTINED;
+}
+
+int part_get(struct txn *txn, uint64_t number, struct part_row *ret)
+{
+	struct slice value;
+
+	if (!txn_get(txn, P_PARTS, key_u64(&number), &value))
+		return txn->r < 0 ? txn->r : NX_ENOENT;
+	return part_parse(value, ret) ? 0 : NX_ECORRUPT;
+}
+
+void part_put(struct txn *txn, uint64_t number, const struct part_row *row)
+{
+	uint8_t value[PART_ROW_LEN], *p = value;
+
+	*p++ = ROW_VERSION;
+	*p++ = (uint8_t)row->state;
+	put_le(&p, row->partner, 4);
+	put_le(&p, row->size, 8);
+	put_le(&p, row->committed, 8);
+	memcpy(p, row->sha256, 32);
+	p += 32;
+	put_le(&p, (uint64_t)row->begun_ms, 8);
+	put_le(&p, (uint64_t)row->touched_ms, 8);
+	txn_put(txn, P_PARTS, key_u64(&number), slice_of(value, sizeof(value)));
+}
+
+uint64_t part_find(struct txn *txn, const uint8_t sha256[32], uint32_t partner)
+{
+	uint8_t key[INDEX_KEY_LEN];
+	struct slice value;
+
+	index_key(key, sha256, partner);
+	return txn_get(txn, P_INDEX, slice_of(key, sizeof(key)), &value) ? u64_of(value) : 0;
+}
+
+/* only while it still names that number */
+static void index_del(struct txn *txn, const uint8_t sha256[32], uint32_t partner, uint64_t number)
+{
+	uint8_t key[INDEX_KEY_LEN];
+
+	if (part_find(txn, sha256, partner) != number)
+		return;
+	index_key(key, sha256, partner);
+	txn_del(txn, P_INDEX, slice_of(key, sizeof(key)));
+}
+
+static void partial_del(struct txn *txn, uint64_t number, const struct part_row *row)
+{
+	uint8_t key[PARTIAL_KEY_LEN];
+
+	partial_key(key, row->partner, number);
+	txn_del(txn, P_PARTIALS, slice_of(key, sizeof(key)));
+	index_del(txn, row->sha256, row->partner, number);
+}
+
+void part_throw_away(struct txn *txn, uint64_t number, struct part_row *row)
+{
+	if (row->state == PART_PARTIAL)
+		partial_del(txn, number, row);
+	else
+		index_del(txn, row->sha256, 0, number);
+	row->state = PART_DELETING;
+	part_put(txn, number, row);
+	txn_put(txn, P_GONE, key_u64(&number), slice_of(NULL, 0));
+}
+
+void part_complete(struct txn *txn, uint64_t number, struct part_row *row, int64_t wall_ms)
+{
+	uint8_t key[INDEX_KEY_LEN];
+
+	partial_del(txn, number, row);
+	row->state = PART_COMPLETE;
+	row->touched_ms = wall_ms;
+	part_put(txn, number, row);
+	index_key(key, row->sha256, 0);
+	txn_put(txn, P_INDEX, slice_of(key, sizeof(key)), key_u64(&number));
+}
+
+bool photos_stands(struct txn *txn, uint64_t number)
+{
+	struct part_row row;
+
+	return part_get(txn, number, &row) == 0 && row.state == PART_COMPLETE;
+}
+
+/*
+ * What a partner may know: a part is there for it only if it had that part itself, else nothing but
+ * what it sent so far. Another's photo and an unknown hash give the same answer.
+ */
+int photos_find(struct txn *txn, struct txn *items, struct store_part_find *find)
+{
+	uint64_t number = part_find(txn, find->sha256, 0);
+	struct part_row row;
+
+	find->complete = false;
+	find->number = find->offset = 0;
+	if (number != 0 && part_get(txn, number, &row) == 0 && row.state == PART_COMPLETE &&
+	    row.size == find->size && items_had(items, number, find->partner) &&
+	    !items_is_doomed(items, number)) {
+		find->complete = true;
+		find->number = number;
+		return items->r;
+	}
+	number = part_find(txn, find->sha256, find->partner);
+	if (number != 0 && part_get(txn, number, &row) == 0 && row.state == PART_PARTIAL &&
+	    row.size == find->size) {
+		find->number = number;
+		find->offset = row.committed;
+	}
+	return txn->r < 0 ? txn->r : items->r;
+}
+
+/* ---- BEGIN */
+
+/* what the partner has under way: is there room for one more? */
+static int within_ceilings(struct txn *txn, const struct store_part_begin *begin)
+{
+	uint8_t from[PARTIAL_KEY_LEN];
+	uint64_t octets = begin->size;
+	unsigned n = 1;
+	struct cur cur;
+
+	partial_key(from, begin->partner, 0);
+	cur_open(&cur, txn, P_PARTIALS);
+	for (bool more = cur_seek(&cur, slice_of(from, sizeof(from)));
+	     more && cur.key.n == sizeof(from) && memcmp(cur.key.p, from, 4) == 0;
+	     more = cur_next(&cur)) {
+		n++;
+		octets += u64_of(cur.value);
+	}
+	cur_close(&cur);
+	if (txn->r < 0)
+		return txn->r;
+	return n > begin->partials_max || octets > begin->partials_octets_max ? NX_EPARTIALS : 0;
+}
+
+static uint64_t next_number(struct txn *txn)
+{
+	struct slice value;
+	uint64_t number = txn_get(txn, P_META, slice_str("next"), &value) ? u64_of(value) : 1;
+	uint64_t next = number + 1;
+
+	txn_put(txn, P_META, slice_str("next"), key_u64(&next));
+	return number;
+}
+
+static uint64_t new_partial(struct txn *txn, const struct store_part_begin *begin, int64_t wall_ms)
+{
+	struct part_row row = { .state = PART_PARTIAL,
+				.partner = begin->partner,
+				.size = begin->size,
+				.begun_ms = wall_ms,
+				.touched_ms = wall_ms };
+	uint64_t number = next_number(txn);
+	uint8_t key[INDEX_KEY_LEN];
+
+	memcpy(row.sha256, begin->sha256, 32);
+	part_put(txn, number, &row);
+	index_key(key, begin->sha256, begin->partner);
+	txn_put(txn, P_INDEX, slice_of(key, sizeof(key)), key_u64(&number));
+	partial_key(key, begin->partner, number);
+	txn_put(txn, P_PARTIALS, slice_of(key, PARTIAL_KEY_LEN), key_u64(&begin->size));
+	return number;
+}
+
+void parts_begin(struct photos *photos, struct txn *txn, struct store_part_begin *begin,
+		 int64_t wall_ms)
+{
+	uint64_t number = part_find(txn, begin->sha256, begin->partner);
+	struct part_row row;
+	int r;
+
+	begin->number = begin->offset = 0;
+	if (begin->size > PART_MAX || begin->partner == 0) {
+		begin->req.code = begin->partner == 0 ? NX_EARG : NX_EBIGPART;
+		return;
+	}
+	if (number != 0 && part_get(txn, number, &row) == 0 && row.state == PART_PARTIAL) {
+		if (row.size == begin->size) {
+			begin->number = number;
+			begin->offset = row.committed;
+			return;
+		}
+		part_throw_away(txn, number, &row);
+	}
+	r = photos_room(photos, MARK_PARTS, chunks_pages(begin->size)) ? 0 : NX_EFULL;
+	if (r == 0)
+		r = within_ceilings(txn, begin);
+	if (r == 0)
+		begin->number = new_partial(txn, begin, wall_ms);
+	begin->req.code = r;
+}
+
+/* ---- APPEND */
+
+static void hash_more(struct slice octets, void *arg)
+{
+	sha256_add(arg, octets.p, octets.n);
+}
+
+/* the running digest of a part, with what is committed in it; NULL and *ret_r when it cannot be had
+ */
+static struct active *active_of(struct photos *photos, struct txn *txn, uint64_t number,
+				uint64_t committed, int *ret_r)
+{
+	struct active *active = &photos->active[0];
+	uint8_t unused[SHA256_LEN];
+
+	for (unsigned i = 0; i < ACTIVE_MAX && active->number != number; i++) {
+		struct active *other = &photos->active[i];
+
+		if (other->number == number || other->used < active->used)
+			active = other;
+	}
+	active->used = ++photos->uses;
+	if (active->sha == NULL)
+		active->sha = sha256_new();
+	if (active->sha == NULL) {
+		*ret_r = NX_ENOMEM;
+		return NULL;
+	}
+	if (active->number == number && active->hashed == committed)
+		return active;
+	/* after a start, a transaction that failed, or when too many are under way: from the disk
+	 */
+	sha256_end(active->sha, unused);
+	active->number = number;
+	active->hashed = 0;
+	*ret_r = chunks_walk(txn, number, committed, hash_more, active->sha);
+	if (*ret_r < 0) {
+		active->number = 0;
+		return NULL;
+	}
+	active->hashed = committed;
+	return active;
+}
+
+/* all octets are there: is it what was promised? the same photo is stored once */
+static void finish(struct photos *photos, struct txn *txn, struct store_part_append *append,
+		   struct active *active, struct part_row *row, int64_t wall_ms)
+{
+	uint64_t standing = part_find(txn, row->sha256, 0);
+	uint8_t digest[SHA256_LEN];
+	struct part_row other;
+	struct txn items;
+
+	sha256_end(active->sha, digest);
+	active->number = 0;
+	if (memcmp(digest, row->sha256, sizeof(digest)) != 0) {
+		part_throw_away(txn, append->number, row);
+		append->committed = 0;
+		append->req.code = NX_EMISMATCH;
+		return;
+	}
+	append->complete = true;
+	if (standing != 0 && part_get(txn, standing, &other) == 0 && other.state == PART_COMPLETE) {
+		txn_begin(&items, photos->conf.items, TXN_READ);
+		if (!items_is_doomed(&items, standing) && items.r == 0) {
+			part_throw_away(txn, append->number, row);
+			append->number = standing;
+		}
+		txn_end(&items);
+	}
+	if (append->number != standing)
+		part_complete(txn, append->number, row, wall_ms);
+}
+
+static int may_append(struct photos *photos, const struct store_part_append *append,
+		      const struct part_row *row)
+{
+	if (row->state != PART_PARTIAL)
+		return NX_ENOENT;
+	if (append->n > APPEND_MAX || append->offset != row->committed ||
+	    append->n > row->size - row->committed)
+		return NX_EARG;
+	return photos_room(photos, MARK_FLASH, chunks_pages(append->n)) ? 0 : NX_EFULL;
+}
+
+void parts_append(struct photos *photos, struct txn *txn, struct store_part_append *append,
+		  int64_t wall_ms)
+{
+	struct slice octets = slice_of(append->octets, append->n);
+	struct active *active = NULL;
+	struct part_row row;
+	int r = part_get(txn, append->number, &row);
+
+	append->complete = false;
+	append->committed = r == 0 ? row.committed : 0;
+	if (r == 0)
+		r = may_append(photos, append, &row);
+	if (r == 0)
+		active = active_of(photos, txn, append->number, row.committed, &r);
+	if (r == 0)
+		r = chunks_append(txn, append->number, &row, octets);
+	if (r == NX_EQUARANTINE || r == NX_ENOENT) {
+		/* the partial itself is broken on disk: it begins anew */
+		if (row.state == PART_PARTIAL)
+			part_throw_away(txn, append->number, &row);
+		append->committed = 0;
+	}
+	append->req.code = r;
+	if (r < 0)
+		return;
+	sha256_add(active->sha, octets.p, octets.n);
+	active->hashed = append->committed = row.committed;
+	row.touched_ms = wall_ms;
+	if (row.committed == row.size)
+		finish(photos, txn, append, active, &row, wall_ms);
+	else
+		part_put(txn, append->number, &row);
+}
+
+/* ---- the rest */
+
+void parts_drop(struct txn *txn, struct store_part_drop *drop)
+{
+	struct part_row row;
+	int r = part_get(txn, drop->number, &row);
+
+	if (r == 0 && row.state == PART_PARTIAL)
+		part_throw_away(txn, drop->number, &row);
+	else if (r == 0)
+		r = NX_EEXIST; /* complete: others may have it too */
+	drop->req.code = r;
+}
+
+static void delete_some(struct photos *photos, struct txn *txn, struct photos_req *req,
+			struct part_row *row)
+{
+	unsigned n = 0;
+
+	if (row->state != PART_DELETING)
+		part_throw_away(txn, req->part, row);
+	req->more = photos->budget == 0 || !chunks_delete(txn, req->part, photos->budget, &n);
+	photos->budget -= n;
+	if (req->more)
+		return;
+	txn_del(txn, P_PARTS, key_u64(&req->part));
+	txn_del(txn, P_GONE, key_u64(&req->part));
+}
+
+void parts_internal(struct photos *photos, struct txn *txn, struct photos_req *req)
+{
+	struct part_row row;
+	int r = part_get(txn, req->part, &row);
+
+	req->more = false;
+	if (r == NX_ENOENT) /* done, before a crash perhaps */
+		return;
+	req->req.code = r;
+	if (r == 0 && req->verb == PHOTOS_DELETE) {
+		delete_some(photos, txn, req, &row);
+	} else if (r == 0 && row.state == PART_COMPLETE) {
+		index_del(txn, row.sha256, 0, req->part);
+		row.state = PART_QUARANTINED;
+		part_put(txn, req->part, &row);
+	}
+}

@@ -1,0 +1,264 @@
+#include "store/photos.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "store/create.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+// clang-format off
+const struct db_table photos_tables[PHOTOS_TABLES] = {
+	[P_META]     = { "meta",     false },
+	[P_PARTS]    = { "parts",    true  },
+	[P_INDEX]    = { "index",    false },
+	[P_CHUNKS]   = { "chunks",   true  },
+	[P_PARTIALS] = { "partials", false },
+	[P_GONE]     = { "gone",     true  },
+};
+// clang-format on
+
+static void first_rows(struct txn *txn, void *arg)
+{
+	uint32_t format = PHOTOS_FORMAT;
+	uint64_t next = 1;
+
+	(void)arg;
+	txn_put(txn, P_META, slice_str("format"), slice_of(&format, sizeof(format)));
+	txn_put(txn, P_META, slice_str("next"), key_u64(&next));
+}
+
+static int check_format(struct photos *photos, struct why *why)
+{
+	uint32_t format = 0;
+	struct slice value;
+	struct txn txn;
+
+	txn_begin(&txn, photos->db, TXN_READ);
+	if (txn_get(&txn, P_META, slice_str("format"), &value) && value.n == sizeof(format))
+		memcpy(&format, value.p, sizeof(format));
+	if (txn_end(&txn) < 0)
+		return why_set(why, txn.r, "%s/photos: cannot be read", photos->conf.parent);
+	if (format == 0)
+		return why_set(why, NX_ECORRUPT, "%s/photos: says nothing of its format",
+			       photos->conf.parent);
+	if (format > PHOTOS_FORMAT)
+		return why_set(why, NX_EFORMAT,
+			       "%s/photos: format %" PRIu32
+			       ", this program knows %d: made by a newer one",
+			       photos->conf.parent, format, PHOTOS_FORMAT);
+	return 0;
+}
+
+int photos_usage(struct photos *photos)
+{
+	struct db_usage usage;
+	int r = db_usage(photos->db, &usage);
+
+	if (r < 0)
+		return r;
+	atomic_store(&photos->used, usage.pages_end - usage.pages_free);
+	photos->counted_ms = clock_boot_ms();
+	return 0;
+}
+
+int photos_open(const struct photos_conf *conf, struct photos **ret, struct why *why)
+{
+	struct photos *photos = calloc(1, sizeof(*photos));
+	struct create create = { .parent = conf->parent, .name = "photos", .first = first_rows };
+	int r;
+
+	if (photos == NULL)
+		return why_set(why, NX_ENOMEM, "out of memory");
+	photos->conf = *conf;
+	atomic_init(&photos->fake_percent, -1);
+	photos->marks = marks_of(conf->size, (uint64_t)sysconf(_SC_PAGESIZE));
+	create.db = (struct db_conf){ .tables = photos_tables,
+				      .tables_n = PHOTOS_TABLES,
+				      .map_size = photos->marks.map * photos->marks.page,
+				      .no_readahead = true };
+	r = env_open(&create, &photos->db, why);
+	if (r == 0)
+		r = check_format(photos, why);
+	if (r == 0 && (r = photos_usage(photos)) < 0)
+		why_set(why, r, "%s/photos: cannot be read", conf->parent);
+	if (r < 0) {
+		photos_close(&photos);
+		return r;
+	}
+	*ret = photos;
+	return 0;
+}
+
+void photos_close(struct photos **photos)
+{
+	if (*photos == NULL)
+		return;
+	for (unsigned i = 0; i < ACTIVE_MAX; i++)
+		sha256_free(&(*photos)->active[i].sha);
+	db_close(&(*photos)->db);
+	free(*photos);
+	*photos = NULL;
+}
+
+struct db *photos_db(struct photos *photos)
+{
+	return photos->db;
+}
+
+/* ---- how full */
+
+static uint64_t used_pages(const struct photos *photos)
+{
+	int fake = atomic_load(&photos->fake_percent);
+
+	if (fake >= 0)
+		return photos->marks.size / 100 * (unsigned)fake;
+	return atomic_load(&photos->used);
+}
+
+/* the free list is counted once a second; in between every page written counts as used */
+bool photos_room(struct photos *photos, enum mark mark, uint64_t pages)
+{
+	if (clock_boot_ms() - photos->counted_ms > 1000 ||
+	    !marks_room(&photos->marks, mark, used_pages(photos) + photos->pages, pages))
+		photos_usage(photos);
+	return marks_room(&photos->marks, mark, used_pages(photos) + photos->pages, pages);
+}
+
+void photos_state(const struct photos *photos, struct store_state *ret)
+{
+	uint64_t used = used_pages(photos);
+
+	ret->photos_octets = photos->marks.size * photos->marks.page;
+	ret->photos_used = used * photos->marks.page;
+	ret->photos_percent = marks_percent(&photos->marks, used);
+}
+
+void photos_usage_fake(struct photos *photos, int percent)
+{
+	atomic_store(&photos->fake_percent, percent);
+}
+
+/* ---- batches */
+
+static unsigned pages_of(const struct store_req *req)
+{
+	if (req->kind == REQ_PART_APPEND)
+		return chunks_pages(((const struct store_part_append *)req)->n);
+	return req->kind == REQ_INTERNAL ? 32 : 16;
+}
+
+unsigned photos_batch_size(const struct store_req *list, bool items_wait)
+{
+	unsigned most = items_wait ? PAGES_BUSY : PAGES_FREE, pages = 0, n = 0;
+
+	for (; list != NULL; list = list->next, n++) {
+		pages += pages_of(list);
+		if (n > 0 && pages > most)
+			break;
+	}
+	return n;
+}
+
+static void run_one(struct photos *photos, struct txn *txn, struct store_req *req, int64_t wall_ms)
+{
+	req->code = 0;
+	switch (req->kind) {
+	case REQ_PART_BEGIN:
+		parts_begin(photos, txn, (struct store_part_begin *)req, wall_ms);
+		break;
+	case REQ_PART_APPEND:
+		parts_append(photos, txn, (struct store_part_append *)req, wall_ms);
+		break;
+	case REQ_PART_DROP:
+		parts_drop(txn, (struct store_part_drop *)req);
+		break;
+	case REQ_INTERNAL:
+		parts_internal(photos, txn, (struct photos_req *)req);
+		break;
+	default:
+		req->code = NX_EARG;
+	}
+	photos->pages += pages_of(req);
+}
+
+static int run_list(struct photos *photos, struct store_req *list, int64_t wall_ms)
+{
+	struct txn txn;
+
+	photos->budget = CHUNKS_A_TXN;
+	photos->pages = 0;
+	txn_begin(&txn, photos->db, TXN_WRITE);
+	for (struct store_req *req = list; req != NULL && txn.r == 0; req = req->next)
+		run_one(photos, &txn, req, wall_ms);
+	if (txn_end(&txn) < 0)
+		return txn.r;
+	atomic_fetch_add(&photos->used, photos->pages);
+	photos->pages = 0;
+	return 0;
+}
+
+/* nothing was written, and the same may go well with less of it */
+static bool may_run_again(int r)
+{
+	return r == NX_EFULL || r == NX_ENOMEM;
+}
+
+static int run_alone(struct photos *photos, struct store_req *req, int64_t wall_ms)
+{
+	struct store_req *next = req->next;
+	int r;
+
+	if (req->kind == REQ_PART_APPEND) /* the first run may have given it another's number */
+		((struct store_part_append *)req)->number = req->cost;
+	req->next = NULL;
+	r = run_list(photos, req, wall_ms);
+	req->next = next;
+	if (!may_run_again(r))
+		return r;
+	req->code = r;
+	if (req->kind == REQ_PART_APPEND) {
+		struct store_part_append *append = (struct store_part_append *)req;
+
+		append->number = req->cost;
+		append->complete = false;
+		append->committed = append->offset;
+	} else if (req->kind == REQ_PART_BEGIN) {
+		((struct store_part_begin *)req)->number = 0;
+	} else if (req->kind == REQ_INTERNAL) {
+		((struct photos_req *)req)->more = true;
+	}
+	return 0;
+}
+
+int photos_batch(struct photos *photos, struct store_req *list, int64_t wall_ms)
+{
+	int r;
+
+	for (struct store_req *req = list; req != NULL; req = req->next)
+		if (req->kind == REQ_PART_APPEND)
+			req->cost = ((struct store_part_append *)req)->number;
+	r = run_list(photos, list, wall_ms);
+	if (may_run_again(r)) {
+		r = 0;
+		for (struct store_req *req = list; req != NULL && r == 0; req = req->next)
+			r = run_alone(photos, req, wall_ms);
+	}
+	if (r == 0)
+		photos_discard(list);
+	return r;
+}
+
+void photos_discard(struct store_req *list)
+{
+	for (; list != NULL; list = list->next) {
+		struct store_part_append *append = (struct store_part_append *)list;
+
+		if (list->kind != REQ_PART_APPEND)
+			continue;
+		free(append->octets);
+		append->octets = NULL;
+	}
+}

@@ -1,0 +1,28 @@
+/*
+ * queue.h - requests that wait for one worker, and which of them make the next batch.
+ *
+ * Urgent ones first; then PUTs, at most QUEUE_PARTNER_MAX of one partner while others wait, so that
+ * one who sends thousands cannot hold up the rest; then everything else in the order it came. The
+ * PUTs of one partner keep their order, and so do the octets of one part. Not thread-safe: the
+ * worker holds its lock.
+ */
+#pragma once
+#include "store/store.h"
+
+#define QUEUE_BATCH_MAX   256
+#define QUEUE_PARTNER_MAX 32
+#define QUEUE_OTHERS_MIN  32 /* places of a batch that PUTs leave to settlings that wait */
+
+enum queue_class { QUEUE_URGENT, QUEUE_PUT, QUEUE_OTHER, QUEUE_CLASSES };
+struct queue {
+	struct {
+		struct store_req *first, **end;
+	} row[QUEUE_CLASSES];
+	unsigned n;
+};
+void queue_init(struct queue *queue);
+void queue_add(struct queue *queue, struct store_req *req);
+/* the next batch, linked by next; NULL when nothing waits */
+struct store_req *queue_take(struct queue *queue);
+/* what was too much of the batch goes back to the front, in its order */
+void queue_put_back(struct queue *queue, struct store_req *list);

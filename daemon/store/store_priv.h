@@ -1,0 +1,29 @@
+/*
+ * store_priv.h - struct store, for the files of the door: store.c (open, close, submit, collect)
+ * and tick.c (time, state).
+ */
+#pragma once
+#include "store/items.h"
+#include "store/leases.h"
+#include "store/photos.h"
+#include "store/reader.h"
+#include "store/worker.h"
+
+struct watch {         /* over a writer's commits */
+	int64_t since; /* of the commit that was told to take long; 0 = none */
+};
+struct store {
+	struct store_conf conf; /* directory and node are copies */
+	char *directory, *node;
+	int lock_fd;
+	struct items *items;
+	struct photos *photos;
+	struct reader reader;
+	struct leases *leases;
+	struct outbox *outbox;
+	struct worker *items_worker, *photos_worker, *reader_worker;
+	bool fatal_told;
+	int64_t ticked_ms;
+	struct watch items_watch, photos_watch;
+};
+struct worker *store_worker_of(const struct store *store, enum store_kind kind);

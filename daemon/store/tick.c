@@ -1,0 +1,79 @@
+/* the door, as far as time, sizes and settings go */
+#include "store/owed.h"
+#include "store/store_priv.h"
+
+#define TICK_MS  1000
+#define STALL_MS 5000
+
+static void tell_stalled(struct store *store, int64_t ms, bool over)
+{
+	struct store_event event = { .kind = STORE_STALLED, .ms = ms, .code = over ? 0 : NX_EBUSY };
+
+	store->conf.event(&event, store->conf.arg);
+}
+
+/* how long has the commit of that writer been running? told once, and when it is over */
+static void watch(struct store *store, struct watch *watch, const struct worker *worker,
+		  int64_t boot_ms)
+{
+	int64_t last_ms, since = worker_busy_since(worker, &last_ms);
+
+	if (watch->since != 0 && since != watch->since) {
+		watch->since = 0;
+		tell_stalled(store, last_ms, true);
+	}
+	if (watch->since == 0 && since != 0 && boot_ms - since >= STALL_MS) {
+		watch->since = since;
+		tell_stalled(store, boot_ms - since, false);
+	}
+}
+
+void store_tick(struct store *store, int64_t boot_ms, int64_t wall_ms, bool synchronised)
+{
+	const struct worker_now now = { boot_ms, wall_ms, synchronised };
+
+	watch(store, &store->items_watch, store->items_worker, boot_ms);
+	watch(store, &store->photos_watch, store->photos_worker, boot_ms);
+	if (store->ticked_ms != INT64_MIN && boot_ms - store->ticked_ms < TICK_MS &&
+	    boot_ms >= store->ticked_ms)
+		return;
+	store->ticked_ms = boot_ms;
+	worker_kick(store->items_worker, &now);
+	worker_kick(store->photos_worker, &now);
+	if (!store->fatal_told)
+		leases_run(store->leases, true);
+}
+
+void store_reload(struct store *store, const struct store_conf *conf)
+{
+	items_reload(store->items, conf);
+}
+
+void store_clock_ok(struct store *store)
+{
+	items_clock_ok(store->items);
+}
+
+void store_state(const struct store *store, struct store_state *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	items_state(store->items, ret);
+	photos_state(store->photos, ret);
+	ret->queued_items = worker_waiting(store->items_worker);
+	ret->queued_photos = worker_waiting(store->photos_worker);
+}
+
+void store_usage_fake(struct store *store, unsigned items_percent, unsigned photos_percent)
+{
+	items_usage_fake(store->items, items_percent);
+	photos_usage_fake(store->photos, photos_percent == 0 ? -1 : (int)photos_percent);
+}
+
+bool store_match(const struct store *store, uint32_t subscription, struct slice channel)
+{
+	struct subdir *subs = items_subs(store->items);
+	bool matches = subs_match(subs, subscription, channel);
+
+	subdir_free(&subs);
+	return matches;
+}
