@@ -3,12 +3,13 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 command -v clang-format >/dev/null 2>&1 || { echo "skip format: clang-format is not installed"; exit 0; }
-bad=
-for source in $(find proto daemon client tests -name '*.[ch]' | sort); do
-	clang-format --dry-run -Werror "$source" >/dev/null 2>&1 || bad="$bad $source"
-done
-if [ -n "$bad" ]; then
-	echo "FAIL format: make format would change$bad"
+sources=$(find proto daemon client tests -name '*.[ch]' | sort)
+# shellcheck disable=SC2086 # a list of names
+words=$(clang-format --dry-run -Werror $sources 2>&1)
+status=$?
+if [ "$status" -ne 0 ]; then
+	echo "$words" | sed -n 's/^\([^: ]*\.[ch]\):[0-9].*/    \1/p' | sort | uniq -c
+	echo "FAIL format: make format would change these"
 	exit 1
 fi
 echo "ok format"

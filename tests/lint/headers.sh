@@ -2,16 +2,24 @@
 # headers.sh - every header opens with a comment that begins with its own name, and is read once.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
-bad=0
-for header in $(find proto daemon client tests -name '*.h' | sort); do
-	[ "$(sed -n 1p "$header")" = '/*' ] && sed -n 2p "$header" | grep -q "^ \* ${header##*/} - " || {
-		echo "FAIL headers: $header does not open with '/*' and ' * ${header##*/} - what it is'"
-		bad=1
-	}
-	grep -q '^#pragma once$' "$header" || {
-		echo "FAIL headers: $header has no #pragma once"
-		bad=1
-	}
-done
-[ "$bad" -eq 0 ] && echo "ok headers"
-exit "$bad"
+
+python3 - <<'PY'
+import glob, os, sys
+
+faults = []
+headers = sorted(glob.glob('proto/*.h') + glob.glob('daemon/**/*.h', recursive=True) +
+                 glob.glob('client/*.h') + glob.glob('tests/**/*.h', recursive=True))
+for path in headers:
+    lines = open(path, encoding='utf-8').read().split('\n')
+    name = os.path.basename(path)
+    if lines[0] != '/*' or not lines[1].startswith(f' * {name} - '):
+        faults.append(f"{path} does not open with '/*' and ' * {name} - what it is'")
+    if '#pragma once' not in lines:
+        faults.append(f'{path} has no #pragma once')
+for fault in faults:
+    print(f'    {fault}')
+if faults:
+    print(f'FAIL headers: {len(faults)} fault(s)')
+    sys.exit(1)
+print(f'ok headers: {len(headers)} headers')
+PY

@@ -16,7 +16,7 @@ for room, names in re.findall(r'^uses\.(\S+)\s*:=[ \t]*(.*)$', makefile, re.M):
 LIBRARIES = [
     (r'jansson\.h', r'proto/json\.c|daemon/news/story\.c'),
     (r'lmdb\.h', r'daemon/store/db\.c'),
-    (r'pthread\.h', r'daemon/store/.*|daemon/base/log\.c'),
+    (r'pthread\.h', r'daemon/store/.*|daemon/base/(log|fault)\.c'),
     (r'event2/.*|event\.h', r'daemon/net/.*'),
     (r'openssl/evp\.h', r'daemon/base/hash\.c|daemon/net/.*|client/.*'),
     (r'openssl/.*', r'daemon/net/.*|client/.*'),

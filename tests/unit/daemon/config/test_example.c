@@ -1,5 +1,6 @@
 /*
- * test_example.c - conf/newsxd.conf, which `make install` puts in place, is a configuration that is taken.
+ * test_example.c - conf/newsxd.conf, which `make install` puts in place, is a configuration that is
+ * taken.
  */
 #include <setjmp.h>
 #include <stdarg.h>
