@@ -9,6 +9,14 @@ const struct limits limits_floor = {
 	.part = 32 << 20,
 };
 
+/* a promise of at least floor; more than we can count is as good as the most we can */
+static uint32_t least(struct js_in *in, const char *key, uint32_t floor)
+{
+	uint64_t n = js_count(in, key, floor, floor, JS_COUNT_MAX);
+
+	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
 static void read_max(struct js_in *in, struct limits *max)
 {
 	const struct js *object = js_object(in, "max");
@@ -17,12 +25,10 @@ static void read_max(struct js_in *in, struct limits *max)
 	*max = limits_floor;
 	if (object == NULL)
 		return;
-	max->frame = (uint32_t)js_count(&at, "frame", max->frame, max->frame, UINT32_MAX);
-	max->document =
-		(uint32_t)js_count(&at, "document", max->document, max->document, UINT32_MAX);
-	max->envelope =
-		(uint32_t)js_count(&at, "envelope", max->envelope, max->envelope, UINT32_MAX);
-	max->parts = (uint32_t)js_count(&at, "parts", max->parts, max->parts, UINT32_MAX);
+	max->frame = least(&at, "frame", max->frame);
+	max->document = least(&at, "document", max->document);
+	max->envelope = least(&at, "envelope", max->envelope);
+	max->parts = least(&at, "parts", max->parts);
 	max->part = js_count(&at, "part", max->part, max->part, JS_COUNT_MAX);
 	in->bad = at.bad;
 }
