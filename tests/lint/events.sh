@@ -10,18 +10,17 @@ import glob, re, sys
 
 # the page as a reader sees its words: macros gone, \- is -
 page = open(sys.argv[1], encoding='utf-8').read().replace('\\-', '-').replace('\\&', '')
-words = set(re.findall(r'[A-Za-z0-9][A-Za-z0-9.-]*[A-Za-z0-9]', page))
+words = set(re.findall(r'[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]', page))
+NO_EVENTS = ('lock', 'mdb', 'new', 'tmp', 'key', 'crt', 'conf', 'json', 'socket')
 events, faults = {}, []
-for path in glob.glob('daemon/*.c') + glob.glob('daemon/*/*.c'):
-    text = open(path, encoding='utf-8').read()
-    # log_info("noun.verb", ...), log_line(level, "noun.verb", ...), log_at(level, "noun.verb", ...)
-    for call in re.finditer(r'\blog_(?:err|warn|info|debug)\(\s*"([a-z][a-z0-9-]*\.[a-z0-9.-]+)"', text):
-        events.setdefault(call.group(1), path)
-    for call in re.finditer(r'\blog_(?:line|at)\([^;"]*?((?:"[a-z][a-z0-9-]*\.[a-z0-9.-]+"[\s?:]*)+)', text):
-        for name in re.findall(r'"([^"]+)"', call.group(1)):
+for path in sorted(glob.glob('daemon/*.c') + glob.glob('daemon/*/*.c')):
+    text = re.sub(r'/\*.*?\*/', '', open(path, encoding='utf-8').read(), flags=re.S)
+    text = re.sub(r'#include [^\n]*|\bFAULT\([^)]*\)|\bfault_\w+\([^)]*\)', '', text)
+    if path.startswith('daemon/config/') or path.startswith('daemon/store/') and 'log_' not in text:
+        continue
+    for name in re.findall(r'"([a-z][a-z0-9_-]*\.[a-z][a-z0-9_-]*)"', text):
+        if name.rsplit('.', 1)[1] not in NO_EVENTS:
             events.setdefault(name, path)
-    for name in re.findall(r'event=([a-z][a-z0-9-]*\.[a-z0-9-]+)', text):
-        events.setdefault(name, path)
 for name in sorted(events):
     if name not in words:
         faults.append(f'event {name} ({events[name]})')
