@@ -51,8 +51,10 @@ struct items {
 	struct clockrule clock;
 	int64_t boot_ms, wall_ms;   /* of this batch */
 	int64_t wall_stored_ms;	    /* the row "wall"; TIME_NONE = none */
+	bool wall_written;	    /* by the open transaction */
 	uint64_t used_pages;	    /* after the last commit */
-	unsigned used_fake_percent; /* scenes; 0 = none */
+	bool synchronised;	    /* as maintain was last told */
+	struct receipt *drafts;	    /* what the puts of this transaction will be answered with, the latest first */
 	struct items_note *notes, **notes_end;
 	struct subdir *subs_next; /* what DEFINE or FORGET made in this transaction; becomes subs at the commit */
 
@@ -64,18 +66,23 @@ struct items {
 	struct subdir *subs;
 	struct items_times times_next;
 	atomic_bool clock_ok_asked;
+	atomic_uint used_fake_percent; /* scenes; 0 = none */
 	struct {
 		_Atomic uint64_t sequence_last, position_last, used_octets, size_octets, held;
 		_Atomic unsigned percent;
 	} shown; /* for items_state() */
 
-	void *subs_private, *retire_private; /* for subs.c and retire.c; freed by the two functions below */
+	/* for subs.c and retire.c; freed by the two functions below */
+	void *subs_private, *retire_private;
 };
 void subs_private_free(struct items *items);   /* subs.c */
 void retire_private_free(struct items *items); /* retire.c */
 int subs_load(struct items *items);	       /* subs.c: at open, reads the rows and sets items->subs */
 
-/* -- items.c: a transaction of one's own (release, expiry, retirement). items_end() commits, then tells events and shows counters;
+/* -- items.c: the time of what follows; takes reloaded times, judges the clock */
+void items_now(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised);
+int items_store_wall(struct items *items); /* when it is a minute old: in a transaction of its own */
+/* a transaction of one's own (release, expiry, retirement). items_end() commits, then tells events and shows counters;
  * when it does not commit, everything in memory is as before. returns as txn_end() */
 void items_begin(struct items *items, struct txn *txn);
 int items_end(struct items *items, struct txn *txn);
@@ -100,7 +107,9 @@ enum story_kind { STORY_BAD = 0, STORY_IDENTITY = 1, STORY_STORY = 2 };
 enum story_kind stories_kind(struct slice value);
 bool identity_parse(struct slice value, struct identity_row *ret);
 bool story_parse(struct slice value, struct story_row *ret);
-bool identity_get(struct txn *txn, const uint8_t identity[32], struct identity_row *ret);
+/* 1 found, 0 not there, NX_ECORRUPT: this row cannot be read (the transaction goes on) */
+int identity_find(struct txn *txn, const uint8_t identity[32], struct identity_row *ret);
+int story_find(struct txn *txn, const uint8_t story[32], struct story_row *ret);
 void identity_put(struct txn *txn, const uint8_t identity[32], const struct identity_row *row);
 
 /* -- held.c: the row in T_HELD and the sums of its partner */
@@ -108,6 +117,10 @@ void held_add(struct items *items, struct txn *txn, const struct record *record)
 /* takes it out; the caller writes the record's new state. record: at least from record_head() */
 void held_remove(struct items *items, struct txn *txn, const struct record *record);
 uint64_t held_octets(struct txn *txn, uint32_t partner);
+
+/* -- put.c: the worst case in pages, and what it likely dirties */
+unsigned put_pages(const struct store_put *put);
+unsigned put_pages_likely(const struct store_put *put);
 
 /* -- doom.c: parts that are being deleted */
 void items_doom(struct items *items, struct txn *txn, struct items_part_req *req);

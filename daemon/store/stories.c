@@ -83,16 +83,14 @@ bool story_parse(struct slice value, struct story_row *ret)
 	       unpack_text(&value, ret->released_version);
 }
 
-bool identity_get(struct txn *txn, const uint8_t identity[32], struct identity_row *ret)
+int identity_find(struct txn *txn, const uint8_t identity[32], struct identity_row *ret)
 {
 	struct slice value;
 
 	*ret = (struct identity_row){ 0 };
 	if (!txn_get(txn, T_STORIES, slice_of(identity, 32), &value))
-		return false;
-	if (!identity_parse(value, ret))
-		txn->r = NX_ECORRUPT;
-	return txn->r == 0;
+		return 0;
+	return identity_parse(value, ret) ? 1 : NX_ECORRUPT;
 }
 
 void identity_put(struct txn *txn, const uint8_t identity[32], const struct identity_row *row)
@@ -109,16 +107,19 @@ void identity_put(struct txn *txn, const uint8_t identity[32], const struct iden
 	txn_put(txn, T_STORIES, slice_of(identity, 32), slice_of(value, (size_t)(p - value)));
 }
 
-bool story_get(struct txn *txn, const uint8_t story[32], struct story_row *ret)
+int story_find(struct txn *txn, const uint8_t story[32], struct story_row *ret)
 {
 	struct slice value;
 
 	*ret = (struct story_row){ .created_ms = TIME_NONE, .released_created_ms = TIME_NONE };
 	if (!txn_get(txn, T_STORIES, slice_of(story, 32), &value))
-		return false;
-	if (!story_parse(value, ret))
-		txn->r = NX_ECORRUPT;
-	return txn->r == 0;
+		return 0;
+	return story_parse(value, ret) ? 1 : NX_ECORRUPT;
+}
+
+bool story_get(struct txn *txn, const uint8_t story[32], struct story_row *ret)
+{
+	return story_find(txn, story, ret) == 1;
 }
 
 void story_put(struct txn *txn, const uint8_t story[32], const struct story_row *row)
@@ -144,7 +145,7 @@ bool story_seen(struct txn *txn, const uint8_t identity[32], uint64_t *ret_seque
 		uint8_t ret_content[32])
 {
 	struct identity_row row;
-	bool seen = identity_get(txn, identity, &row);
+	bool seen = identity_find(txn, identity, &row) == 1;
 
 	*ret_sequence = row.sequence;
 	memcpy(ret_content, row.content, 32);
@@ -155,13 +156,18 @@ enum settle_how story_verdict(struct txn *txn, const struct record *record, bool
 {
 	struct story_row row;
 
+	int r;
+
 	if (record->state == ITEM_QUARANTINED)
 		return SETTLE_GIVEN_UP;
 	if (record->kill)
 		return SETTLE_ACKED;
-	if (!story_get(txn, record->story, &row))
-		return record->state == ITEM_KILLED ? SETTLE_KILLED : SETTLE_ACKED;
-	if (row.kill != 0 || record->state == ITEM_KILLED)
+	if (record->state == ITEM_KILLED)
+		return SETTLE_KILLED;
+	r = story_find(txn, record->story, &row);
+	if (r < 0)
+		return SETTLE_GIVEN_UP; /* perhaps it was killed: it stays here */
+	if (row.kill != 0)
 		return SETTLE_KILLED;
 	if (versions_all)
 		return SETTLE_ACKED;

@@ -1,0 +1,248 @@
+/*
+ * Requests into one transaction, receipts out of its commit.
+ *
+ * When the map is full all the same, or memory ran out: first what frees room, then the items one a
+ * transaction, so that only the request that is alone in its transaction is refused.
+ */
+#include "store/items_priv.h"
+
+#define REQUESTS_MAX 256
+#define DIRTY_MAX    1000
+#define PARTNER_MAX  32
+#define BATCH_PAGES  64 /* branches, rows of meta, LMDB's own */
+
+struct batch {
+	struct items *items;
+	uint64_t pages; /* worst case so far */
+};
+
+/* ---- one request */
+
+static uint64_t worst_pages(const struct store_req *req)
+{
+	switch (req->kind) {
+	case REQ_PUT:
+		return put_pages((const struct store_put *)req);
+	case REQ_SETTLE:
+		return 4 * (uint64_t)((const struct store_settle *)req)->n + 8;
+	case REQ_DEFINE:
+		return 4 * (uint64_t)((const struct store_define *)req)->subscriptions_n + 16;
+	default:
+		return 16;
+	}
+}
+
+static enum mark mark_of(const struct store_req *req)
+{
+	const struct store_put *put = (const struct store_put *)req;
+
+	if (req->kind != REQ_PUT)
+		return MARK_SETTLE;
+	return facts_lane(put->facts) == LANE_FLASH ? MARK_FLASH : MARK_ROUTINE;
+}
+
+static void handle(struct items *items, struct txn *txn, struct store_req *req)
+{
+	int64_t wall_ms = items->wall_ms;
+
+	switch (req->kind) {
+	case REQ_PUT:
+		((struct store_put *)req)->receipt = NULL;
+		items_put(items, txn, (struct store_put *)req, wall_ms);
+		break;
+	case REQ_SETTLE:
+		items_settle(items, txn, (struct store_settle *)req, wall_ms);
+		break;
+	case REQ_LATER:
+		items_later(items, txn, (struct store_later *)req, wall_ms);
+		break;
+	case REQ_OWE_AGAIN:
+		items_owe_again(items, txn, (struct store_owe_again *)req, wall_ms);
+		break;
+	case REQ_DEFINE:
+		items_define(items, txn, (struct store_define *)req, wall_ms);
+		break;
+	case REQ_FORGET:
+		items_forget(items, txn, (struct store_forget *)req, wall_ms);
+		break;
+	case REQ_INTERNAL:
+		items_doom(items, txn, (struct items_part_req *)req);
+		break;
+	default:
+		req->code = NX_EARG;
+		break;
+	}
+}
+
+/* its worst case fits under its mark beside what was taken before it */
+static bool admit(struct batch *batch, const struct store_req *req)
+{
+	uint64_t pages = batch->pages + worst_pages(req);
+
+	if (!items_room(batch->items, mark_of(req), pages))
+		return false;
+	batch->pages = pages;
+	return true;
+}
+
+/* ---- transactions. Three ways to choose from the list */
+
+static bool is_put(const struct store_req *req)
+{
+	return req->kind == REQ_PUT;
+}
+
+static bool is_rest(const struct store_req *req)
+{
+	return req->kind != REQ_PUT;
+}
+
+static bool is_any(const struct store_req *req)
+{
+	(void)req;
+	return true;
+}
+
+typedef bool choose_fn(const struct store_req *req);
+
+static int run(struct items *items, struct store_req *list, choose_fn *choose, bool one)
+{
+	struct batch batch = { .items = items, .pages = BATCH_PAGES };
+	struct txn txn;
+
+	items_begin(items, &txn);
+	for (struct store_req *req = list; req != NULL && txn.r == 0;
+	     req = one ? NULL : req->next) {
+		if (!choose(req))
+			continue;
+		req->code = 0;
+		if (admit(&batch, req))
+			handle(items, &txn, req);
+		else
+			req->code = NX_EFULL;
+	}
+	return items_end(items, &txn);
+}
+
+static bool can_be_split(int r)
+{
+	return r == NX_EFULL || r == NX_ENOMEM;
+}
+
+/* each alone; who is refused alone has itself to blame */
+static int run_each(struct items *items, struct store_req *list, choose_fn *choose)
+{
+	for (struct store_req *req = list; req != NULL; req = req->next) {
+		int r = choose(req) ? run(items, req, choose, true) : 0;
+
+		if (r < 0 && !can_be_split(r))
+			return r;
+		if (r < 0)
+			req->code = r;
+	}
+	return 0;
+}
+
+static bool any(const struct store_req *list, choose_fn *choose)
+{
+	for (; list != NULL; list = list->next)
+		if (choose(list))
+			return true;
+	return false;
+}
+
+/*
+ * A commit that may be on disk ends the process; but what an earlier transaction of this same batch
+ * made durable has its receipt by then, and nobody is told: done() is called for none of them. So
+ * they count as unanswered, and are offered again.
+ */
+int items_batch(struct items *items, struct store_req *list, int64_t boot_ms, int64_t wall_ms)
+{
+	int r;
+
+	items_now(items, boot_ms, wall_ms, items->synchronised);
+	r = run(items, list, is_any, false);
+	if (!can_be_split(r))
+		return r;
+	r = any(list, is_rest) ? run(items, list, is_rest, false) : 0;
+	if (can_be_split(r))
+		r = run_each(items, list, is_rest);
+	return r < 0 ? r : run_each(items, list, is_put);
+}
+
+/* ---- how many */
+
+static bool two_partners(const struct store_req *list)
+{
+	const struct store_put *first = NULL;
+	unsigned n = 0;
+
+	for (; list != NULL && n < REQUESTS_MAX; list = list->next, n++) {
+		if (!is_put(list))
+			continue;
+		if (first != NULL && first->partner != ((const struct store_put *)list)->partner)
+			return true;
+		if (first == NULL)
+			first = (const struct store_put *)list;
+	}
+	return false;
+}
+
+struct share {
+	uint32_t partner;
+	unsigned n;
+};
+
+/* one more of this partner: does it pass the partner's share? */
+static bool over_share(struct share *shares, unsigned *n, uint32_t partner)
+{
+	unsigned i = 0;
+
+	while (i < *n && shares[i].partner != partner)
+		i++;
+	if (i == *n)
+		shares[(*n)++] = (struct share){ .partner = partner };
+	return ++shares[i].n > PARTNER_MAX;
+}
+
+unsigned items_batch_size(const struct items *items, const struct store_req *list)
+{
+	struct share shares[REQUESTS_MAX];
+	bool shared = two_partners(list);
+	unsigned n = 0, shares_n = 0, pages = 0;
+
+	(void)items;
+	for (; list != NULL && n < REQUESTS_MAX; list = list->next, n++) {
+		const struct store_put *put = (const struct store_put *)list;
+
+		if (is_put(list) && shared && over_share(shares, &shares_n, put->partner))
+			break;
+		pages += is_put(list) ? put_pages_likely(put) : (unsigned)worst_pages(list) / 4;
+		if (n > 0 && pages > DIRTY_MAX)
+			break;
+	}
+	return n;
+}
+
+/* ---- between batches */
+
+/* full, or no memory: later */
+static int or_later(int r)
+{
+	return can_be_split(r) ? 0 : r;
+}
+
+int items_maintain(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised)
+{
+	int r = or_later(items_release(items, boot_ms, wall_ms, synchronised));
+
+	if (r == 0)
+		r = or_later(items_store_wall(items));
+	if (r == 0)
+		r = or_later(items_expire(items, wall_ms));
+	if (r == 0)
+		r = or_later(items_retire(items, wall_ms));
+	if (r == 0)
+		r = or_later(items_vanished(items, wall_ms));
+	return r;
+}
