@@ -19,15 +19,18 @@ missing=
 for tool in $tools; do
 	command -v "${tool%%=*}" >/dev/null 2>&1 || missing="$missing ${tool#*=}"
 done
-if ! command -v cc >/dev/null 2>&1; then
-	missing="$missing libc6-dev"
+# the compiler knows best where headers lie; all of them at once, one by one only when that fails
+has() {
+	{
+		printf '#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <setjmp.h>\n'
+		for library; do printf '#include <%s>\n' "${library%%=*}"; done
+	} | cc -E -x c - >/dev/null 2>&1
+}
+command -v cc >/dev/null 2>&1 || missing="$missing libc6-dev"
+# shellcheck disable=SC2086 # a list of words
+if ! has $libraries; then
 	for library in $libraries; do
-		[ -e "/usr/include/${library%%=*}" ] || missing="$missing ${library#*=}"
-	done
-else
-	for library in $libraries; do
-		printf '#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <setjmp.h>\n#include <%s>\n' \
-			"${library%%=*}" | cc -E -x c - >/dev/null 2>&1 || missing="$missing ${library#*=}"
+		has "$library" || [ -e "/usr/include/${library%%=*}" ] || missing="$missing ${library#*=}"
 	done
 fi
 if [ "$want" = fuzz ] && command -v "${CLANG:-clang}" >/dev/null 2>&1; then
