@@ -327,11 +327,9 @@ static int write_all(struct link *link, int64_t now_ms, struct why *why)
 
 int link_event(struct link *link, struct session_event *ret, struct why *why)
 {
-	int r = 0;
+	int r = session_feed(link->session, &link->unread, clock_boot_ms(), clock_wall_ms(), ret,
+			     why);
 
-	while (link->unread.n > 0 && r == 0)
-		r = session_feed(link->session, &link->unread, clock_boot_ms(), clock_wall_ms(),
-				 ret, why);
 	if (r > 0 && ret->kind == SESSION_HELLO)
 		link->greeted = true;
 	return r;
