@@ -7,7 +7,8 @@
  * U+202A-202E and U+2066-2069; strings over 512 octets are cut with "...".
  * Never blocks: lines go to a ring (256 KiB, of which 64 KiB is kept for warn and err) and from there to a
  * non-blocking descriptor; what does not fit is counted and told in event=log.dropped n=.
- * Knows nothing of who logs. Thread: any (one mutex); log_flush() the loop's.
+ * Knows nothing of who logs. Thread: any (one mutex); log_open(), log_flush() and log_close() the loop's. A line that
+ * grows beyond 16 KiB leaves out the values that do not fit and ends with cut=yes. SIGPIPE is the caller's to ignore.
  * With systemd (JOURNAL_STREAM set) lines start with <N> and carry no time; else with an RFC 3339 time in UTC:
  *     2026-11-22T10:00:00.123Z level=info event=conn.open conn=17 peer=afp addr=192.0.2.7
  */
@@ -26,6 +27,11 @@ struct kv {
 static inline struct kv kv_str(const char *key, const char *s)
 {
 	return (struct kv){ .key = key, .kind = KV_STR, .p = s, .n = s ? strlen(s) : 0 };
+}
+/* left out of the line when s is NULL or empty */
+static inline struct kv kv_if_str(const char *key, const char *s)
+{
+	return (struct kv){ .key = key, .kind = KV_IF_STR, .p = s, .n = s ? strlen(s) : 0 };
 }
 static inline struct kv kv_slice(const char *key, struct slice s)
 {
@@ -58,7 +64,7 @@ void log_close(void); /* writes what is in the ring, waiting at most 200 ms */
 bool log_flush(void);
 int log_fd(void);
 uint64_t log_dropped(void);
-/* a test's ear: every finished line (without newline) goes to fn instead of the descriptor */
+/* a test's ear: every finished line (without newline) goes to fn instead of the descriptor; fn must not log */
 void log_tap(void (*fn)(const char *line, void *arg), void *arg);
 
 /* log_line - event is noun.verb, a literal; list ends with a kv whose key is NULL */

@@ -2,6 +2,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -122,11 +123,6 @@ static void a_line_is_one_line(void **state)
 
 static void levels_and_optional_values(void **state)
 {
-	const struct kv list[] = {
-		{ .key = "empty", .kind = KV_IF_STR, .p = NULL },
-		{ .key = "given", .kind = KV_IF_STR, .p = "x", .n = 1 },
-		{ .key = NULL },
-	};
 	char line[32768] = "";
 
 	(void)state;
@@ -136,7 +132,8 @@ static void levels_and_optional_values(void **state)
 	log_level(LOG_DEBUG_);
 	log_debug("is.seen");
 	assert_non_null(strstr(line, "level=debug event=is.seen"));
-	log_line(LOG_ERR_, "some.event", list);
+	log_err("some.event", kv_if_str("empty", NULL), kv_if_str("empty", ""),
+		kv_if_str("given", "x"));
 	assert_non_null(strstr(line, " level=err event=some.event given=x"));
 	assert_null(strstr(line, "empty"));
 	log_level(LOG_INFO_);
@@ -332,6 +329,61 @@ static void unopened_it_writes_to_2(void **state)
 	assert_non_null(strstr(text, " level=info event=a.line x=y\n"));
 }
 
+/* ---- threads */
+
+#define THREADS 4
+#define LINES   3000
+
+static void *talk(void *arg)
+{
+	for (unsigned i = 0; i < LINES; i++)
+		log_info("a.line", kv_u64("who", *(unsigned *)arg), kv_u64("i", i));
+	return NULL;
+}
+
+/* each line is whole, each thread's lines are in order, and what is missing was counted */
+static void threads_do_not_cut_each_other(void **state)
+{
+	unsigned who[THREADS], next[THREADS] = { 0 }, seen = 0;
+	static char text[4 << 20];
+	pthread_t threads[THREADS];
+	char *rest = text, *line;
+	size_t n = 0;
+
+	(void)state;
+	log_open(ends[1], LOG_INFO_);
+	for (unsigned i = 0; i < THREADS; i++) {
+		who[i] = i;
+		assert_int_equal(pthread_create(&threads[i], NULL, talk, &who[i]), 0);
+	}
+	for (unsigned i = 0; i < 100; i++) {
+		char *some;
+
+		log_warn("a.tick");
+		some = drain();
+		memcpy(text + n, some, strlen(some));
+		n += strlen(some);
+	}
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	log_warn("a.tick");
+	snprintf(text + n, sizeof(text) - n, "%s", drain());
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		char *event = strstr(line, " level=info event=a.line who=");
+		unsigned from, i;
+
+		if (event == NULL)
+			continue;
+		assert_int_equal(sscanf(event, " level=info event=a.line who=%u i=%u", &from, &i),
+				 2);
+		assert_true(from < THREADS && i >= next[from]);
+		assert_int_equal(line[24], ' ');
+		next[from] = i + 1;
+		seen++;
+	}
+	assert_int_equal(seen + log_dropped(), THREADS * LINES);
+}
+
 int main(void)
 {
 #define WITH_PIPE(test) cmocka_unit_test_setup_teardown(test, open_pipe, close_pipe)
@@ -348,6 +400,7 @@ int main(void)
 		WITH_PIPE(closing_waits_for_nobody_for_long),
 		WITH_PIPE(a_reader_who_left_costs_nothing),
 		WITH_PIPE(under_systemd_there_is_no_time),
+		WITH_PIPE(threads_do_not_cut_each_other),
 	};
 	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);
