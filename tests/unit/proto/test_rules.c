@@ -307,8 +307,7 @@ static void the_first_frame_is_hello(void **state)
 		{ "{\"node\":\"n\",\"epoch\":\"0123456789abcdef\",\"max\":{},\"held\":null,\"x\":["
 		  "1]}",
 		  0 },
-		{ "{\"node\":\"n\",\"epoch\":\"1\",\"max\":{\"document\":99999999999999}}",
-		  0 },
+		{ "{\"node\":\"n\",\"epoch\":\"1\",\"max\":{\"document\":99999999999999}}", 0 },
 		{ "{\"node\":\"n\",\"epoch\":\"1\",\"max\":{\"frame\":65535}}", NX_EHELLO },
 		{ "{\"node\":\"n\",\"epoch\":\"1\",\"max\":{\"document\":262143}}", NX_EHELLO },
 		{ "{\"node\":\"n\",\"epoch\":\"1\",\"max\":{\"envelope\":16383}}", NX_EHELLO },
