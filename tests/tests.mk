@@ -80,14 +80,14 @@ check-programs: all $(UNIT_BIN) $(SCENE_BIN) $(FAULT_BIN) $(FUZZ_BIN)
 check: deps
 	@$(MAKE) --no-print-directory check-programs
 	@$(RUN) $(call only,$(UNIT_BIN) $(SCENE_BIN) $(FAULT_BIN) $(FUZZ_BIN) $(SYSTEM) $(LINT))
-check-unit: $(UNIT_BIN)
-	@$(RUN) $(call only,$^)
-check-scene: $(SCENE_BIN)
-	@$(RUN) $(call only,$^)
-check-fault: $(FAULT_BIN)
-	@$(RUN) $(call only,$^)
-check-fuzz: $(FUZZ_BIN)
-	@$(RUN) $(call only,$^)
+check-unit: $(call only,$(UNIT_BIN))
+	@$(RUN) $^
+check-scene: $(call only,$(SCENE_BIN))
+	@$(RUN) $^
+check-fault: $(call only,$(FAULT_BIN))
+	@$(RUN) $^
+check-fuzz: $(call only,$(FUZZ_BIN))
+	@$(RUN) $^
 check-system: all
 	@$(RUN) $(SYSTEM)
 check-lint lint:

@@ -68,7 +68,7 @@ static int number_value(const struct setting *setting, const char *text, uint64_
 	case SET_SHARE:
 		if (strchr(text, '%')) {
 			r = value_percent(text, ret, why);
-			*ret = r < 0 ? 0 : store_size / 100 * *ret;
+			*ret = r < 0 ? 0 : store_size * *ret / 100;
 			break;
 		} /* else fall through */
 	default:

@@ -3,10 +3,8 @@
  */
 #include "config/rights.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 #include "base/buf.h"
+#include "config/grid.h"
 #include "config/output.h"
 #include "config/value.h"
 #include "proto/channel.h"
@@ -64,77 +62,130 @@ bool conf_channel_match(const struct conf_strings *patterns, struct slice channe
 	return false;
 }
 
-static void add_list(struct buf *out, const char *label, const struct conf_strings *strings)
+/* the n-th of a list; in the first row "-" when there is none */
+static const char *nth(const struct conf_strings *strings, unsigned n)
 {
-	buf_addf(out, "  %-12s", label);
-	for (unsigned i = 0; i < strings->n; i++)
-		buf_addf(out, " %s", strings->v[i]);
-	buf_addf(out, "%s\n", strings->n ? "" : " nothing");
+	if (n < strings->n)
+		return strings->v[n];
+	return n == 0 ? "-" : "";
 }
 
-static void add_partner(struct buf *out, const struct conf_partner *partner)
+/* a number stands in a partner's first row only */
+static void add_number(struct grid *grid, bool first, unsigned number)
 {
-	char document[32], part[32], partials[32], credit[32];
+	if (first)
+		grid_add(grid, "%u", number);
+	else
+		grid_add(grid, "%s", "");
+}
+
+static unsigned longest(unsigned a, unsigned b)
+{
+	return a > b ? a : b;
+}
+
+static void add_partner(struct grid *grid, const struct conf_partner *partner)
+{
+	unsigned rows = longest(longest(partner->publish.n, partner->read.n),
+				longest(partner->speaks_for.n, 1));
+	char document[32], part[32];
 
 	value_show_size(partner->document_max, document);
 	value_show_size(partner->part_max, part);
-	value_show_size(partner->partials_max, partials);
-	value_show_size(partner->credit_octets, credit);
-	buf_addf(out, "partner %s%s%s\n", partner->name, partner->node ? ", another exchange" : "",
-		 partner->enforce_expiry ? ", refused when its certificate is expired" : "");
-	add_list(out, "publishes", &partner->publish);
-	add_list(out, "reads", &partner->read);
-	if (partner->speaks_for.n)
-		add_list(out, "speaks for", &partner->speaks_for);
-	if (*partner->renamed_from)
-		buf_addf(out, "  %-12s %s\n", "was", partner->renamed_from);
-	buf_addf(out, "  %-12s", "known by");
-	for (unsigned i = 0; i < partner->pins_text.n; i++)
-		buf_addf(out, "%s%s\n", i ? "               " : " ", partner->pins_text.v[i]);
-	buf_addf(out, "  %-12s document %s, part %s, %u parts, %u partials of %s together\n",
-		 "at most", document, part, partner->parts_max, partner->partials_n_max, partials);
-	buf_addf(out, "  %-12s %u items and %s on their way, %u connections, %u kills a day\n", "",
-		 partner->credit_items, credit, partner->connections_max, partner->kills_per_day);
+	for (unsigned i = 0; i < rows; i++) {
+		bool first = i == 0;
+
+		grid_add(grid, "%s", first ? partner->name : "");
+		grid_add(grid, "%s", nth(&partner->publish, i));
+		grid_add(grid, "%s", nth(&partner->read, i));
+		grid_add(grid, "%s", nth(&partner->speaks_for, i));
+		grid_add(grid, "%s", !first ? "" : partner->node ? "yes" : "no");
+		add_number(grid, first, partner->pins_n);
+		grid_add(grid, "%s", first ? document : "");
+		grid_add(grid, "%s", first ? part : "");
+		add_number(grid, first, partner->parts_max);
+		add_number(grid, first, partner->connections_max);
+	}
 }
 
-/* a pattern of the subscription against what its partner may read */
-static void add_wanted(struct buf *out, const struct conf_strings *read, const char *pattern)
+static int add_partners(struct buf *out, const struct conf *conf)
 {
-	bool some = false;
+	static const char *const heads[] = { "PARTNER", "PUBLISHES",  "READS",    "SPEAKS-FOR",
+					     "NODE",    "PINS",       "DOCUMENT", "PART",
+					     "PARTS",   "CONNECTIONS" };
+	struct grid grid;
+	int r;
 
-	if (rights_cover(read, pattern)) {
-		buf_addf(out, "  %-12s %s\n", "gets", pattern);
-		return;
-	}
-	for (unsigned i = 0; i < read->n; i++) {
-		if (!pattern_overlap(pattern, read->v[i]))
-			continue;
-		buf_addf(out, "  %-12s %s (of %s)\n", "gets", read->v[i], pattern);
-		some = true;
-	}
-	if (!some)
-		buf_addf(out, "  %-12s %s: its partner may not read it\n", "never gets", pattern);
+	grid_init(&grid, sizeof(heads) / sizeof(heads[0]));
+	for (unsigned i = 0; i < grid.columns; i++)
+		grid_add(&grid, "%s", heads[i]);
+	for (unsigned i = 0; i < conf->partners_n; i++)
+		add_partner(&grid, &conf->partners[i]);
+	r = grid_write(&grid, out);
+	grid_done(&grid);
+	return r;
 }
 
-static void add_subscription(struct buf *out, const struct conf *conf,
-			     const struct conf_subscription *subscription)
+/* what one row of a subscription gets; the rest of the row in the first only */
+static void add_gets(struct grid *grid, const struct conf_subscription *subscription, bool *first,
+		     const char *gets, const char *note)
 {
-	const struct conf_partner *partner = conf_partner(conf, subscription->partner);
 	char age[32], size[32];
 
 	value_show_time((uint64_t)subscription->backlog_age_ms, age);
 	value_show_size(subscription->backlog_size, size);
-	buf_addf(out, "subscription %s\n  %-12s %s\n", subscription->name, "of partner",
-		 subscription->partner);
-	for (unsigned i = 0; i < subscription->channels.n; i++)
-		add_wanted(out, &partner->read, subscription->channels.v[i]);
-	if (*subscription->renamed_from)
-		buf_addf(out, "  %-12s %s\n", "was", subscription->renamed_from);
-	buf_addf(out, "  %-12s %s\n", "begins with",
-		 subscription->start_all ? "all that is kept" : "now");
-	buf_addf(out, "  %-12s %s\n", "versions",
-		 subscription->versions == VERSIONS_ALL ? "all, in order" : "latest");
-	buf_addf(out, "  %-12s %s, %s\n", "owed at most", age, size);
+	grid_add(grid, "%s", *first ? subscription->name : "");
+	grid_add(grid, "%s", *first ? subscription->partner : "");
+	grid_add(grid, "%s%s", gets, note);
+	grid_add(grid, "%s", !*first ? "" : subscription->start_all ? "all" : "now");
+	grid_add(grid, "%s",
+		 !*first                                  ? ""
+		 : subscription->versions == VERSIONS_ALL ? "all"
+							  : "latest");
+	grid_add(grid, "%s", *first ? age : "");
+	grid_add(grid, "%s", *first ? size : "");
+	*first = false;
+}
+
+/* its channels, each cut to what its partner may read */
+static void add_subscription(struct grid *grid, const struct conf *conf,
+			     const struct conf_subscription *subscription)
+{
+	const struct conf_strings *read = &conf_partner(conf, subscription->partner)->read;
+	bool first = true;
+
+	for (unsigned i = 0; i < subscription->channels.n; i++) {
+		const char *wanted = subscription->channels.v[i];
+		bool some = rights_cover(read, wanted);
+
+		if (some)
+			add_gets(grid, subscription, &first, wanted, "");
+		for (unsigned j = 0; !rights_cover(read, wanted) && j < read->n; j++) {
+			if (!pattern_overlap(wanted, read->v[j]))
+				continue;
+			add_gets(grid, subscription, &first, read->v[j], "");
+			some = true;
+		}
+		if (!some)
+			add_gets(grid, subscription, &first, wanted, " (never: may not be read)");
+	}
+}
+
+static int add_subscriptions(struct buf *out, const struct conf *conf)
+{
+	static const char *const heads[] = { "SUBSCRIPTION", "PARTNER",     "GETS",        "START",
+					     "VERSIONS",     "BACKLOG-AGE", "BACKLOG-SIZE" };
+	struct grid grid;
+	int r;
+
+	grid_init(&grid, sizeof(heads) / sizeof(heads[0]));
+	for (unsigned i = 0; i < grid.columns; i++)
+		grid_add(&grid, "%s", heads[i]);
+	for (unsigned i = 0; i < conf->subscriptions_n; i++)
+		add_subscription(&grid, conf, &conf->subscriptions[i]);
+	r = grid_write(&grid, out);
+	grid_done(&grid);
+	return r;
 }
 
 int conf_print_rights(const struct conf *conf, int fd)
@@ -143,13 +194,13 @@ int conf_print_rights(const struct conf *conf, int fd)
 	int r;
 
 	buf_init(&out, (size_t)64 << 20);
-	buf_addf(&out, "node %s\n", conf->node_name);
-	add_list(&out, "listens on", &conf->listen_address);
-	for (unsigned i = 0; i < conf->partners_n; i++)
-		add_partner(&out, &conf->partners[i]);
-	for (unsigned i = 0; i < conf->subscriptions_n; i++)
-		add_subscription(&out, conf, &conf->subscriptions[i]);
-	r = out.r < 0 ? out.r : output(fd, buf_slice(&out));
+	r = add_partners(&out, conf);
+	if (r == 0 && conf->subscriptions_n > 0) {
+		buf_addf(&out, "\n");
+		r = add_subscriptions(&out, conf);
+	}
+	if (r == 0)
+		r = output(fd, buf_slice(&out));
 	buf_done(&out);
 	return r;
 }
