@@ -1,0 +1,138 @@
+/* The directory of subscriptions, and who wants which channel. */
+#include "store/subs.h"
+#include "proto/channel.h"
+#include "store/items_priv.h"
+#include <stdlib.h>
+
+/* ---- the directory */
+void subdir_free(struct subdir **subdir)
+{
+	struct subdir *old = *subdir;
+
+	*subdir = NULL;
+	if (old == NULL || __atomic_sub_fetch(&old->refs, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	for (unsigned i = 0; i < old->n; i++) {
+		free(old->subs[i].channels);
+		free(old->subs[i].rights);
+	}
+	free(old->subs);
+	free(old);
+}
+
+struct subdir *subdir_ref(struct subdir *subdir)
+{
+	if (subdir != NULL)
+		__atomic_add_fetch(&subdir->refs, 1, __ATOMIC_RELAXED);
+	return subdir;
+}
+
+int subdir_load(struct txn *txn, struct subdir **ret)
+{
+	struct subdir *subdir = calloc(1, sizeof(*subdir));
+	struct sub_rows rows;
+	int r = NX_ENOMEM;
+
+	if (subdir == NULL)
+		return r;
+	r = sub_rows_load(txn, &rows);
+	if (r < 0)
+		goto out;
+	r = NX_ENOMEM;
+	subdir->subs = calloc(rows.n + 1, sizeof(*subdir->subs));
+	if (subdir->subs == NULL)
+		goto out;
+	for (size_t i = 0; i < rows.n; i++) {
+		subdir->subs[i] = rows.p[i].sub;
+		rows.p[i].sub.channels = rows.p[i].sub.rights = NULL; /* the directory's now */
+	}
+	subdir->n = (unsigned)rows.n;
+	subdir->refs = 1;
+	*ret = subdir;
+	subdir = NULL;
+	r = 0;
+out:
+	sub_rows_free(&rows);
+	free(subdir);
+	return r;
+}
+
+const struct sub *subs_find(const struct subdir *subdir, uint32_t subscription)
+{
+	unsigned low = 0, high = subdir == NULL ? 0 : subdir->n;
+
+	while (low < high) {
+		unsigned middle = low + (high - low) / 2;
+
+		if (subdir->subs[middle].number < subscription)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (subdir == NULL || low == subdir->n || subdir->subs[low].number != subscription)
+		return NULL;
+	return &subdir->subs[low];
+}
+
+bool subs_match(const struct subdir *subdir, uint32_t subscription, struct slice channel)
+{
+	const struct sub *sub = subs_find(subdir, subscription);
+
+	return sub != NULL && !sub->frozen &&
+	       channel_match_any(slice_str(sub->channels), channel) &&
+	       channel_match_any(slice_str(sub->rights), channel);
+}
+
+static struct slice patterns_of(struct txn *txn, struct filter_cache *cache, const struct sub *sub,
+				uint32_t generation)
+{
+	const unsigned most = sizeof(cache->generation) / sizeof(cache->generation[0]);
+	struct slice channels, filter;
+	unsigned i;
+
+	if (generation == sub->generation)
+		return slice_str(sub->channels);
+	if (cache->subscription != sub->number)
+		*cache = (struct filter_cache){ .subscription = sub->number };
+	for (i = 0; i < cache->n; i++) {
+		if (cache->generation[i] == generation)
+			return cache->channels[i];
+	}
+	filter_get(txn, sub->number, generation, &channels, &filter);
+	i = cache->n < most ? cache->n++ : cache->turn++ % most;
+	cache->generation[i] = generation;
+	cache->channels[i] = channels;
+	return channels;
+}
+
+bool filter_match(struct txn *txn, struct filter_cache *cache, const struct sub *sub,
+		  uint32_t generation, struct slice channel)
+{
+	return channel_match_any(patterns_of(txn, cache, sub, generation), channel) &&
+	       channel_match_any(slice_str(sub->rights), channel);
+}
+
+int subs_load(struct items *items)
+{
+	struct subdir *subdir;
+	struct txn txn;
+	int r;
+
+	txn_begin(&txn, items->db, TXN_READ);
+	r = txn.r < 0 ? txn.r : subdir_load(&txn, &subdir);
+	txn_abort(&txn);
+	if (r == 0)
+		items->subs = subdir;
+	return r;
+}
+
+void subs_directory_anew(struct items *items, struct txn *txn)
+{
+	struct subdir *subdir = NULL;
+	int r = txn->r < 0 ? txn->r : subdir_load(txn, &subdir);
+
+	if (r < 0)
+		txn->r = r;
+	else
+		items_subs_set(items, subdir);
+}

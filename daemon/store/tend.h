@@ -1,0 +1,104 @@
+/*
+ * tend.h - what expiry and retirement remember between their small steps: where they stand, so that
+ * a pass over what is still owed does not begin anew each tick. Only hints: lost at a restart,
+ * rebuilt by looking again.
+ *
+ * Private to the store room. Thread: the items writer.
+ */
+#pragma once
+#include "store/items_priv.h"
+
+#define PRESSURE_PERCENT 80 /* of size: keep is shortened */
+#define MARK_PERCENT     90 /* the oldest debts go */
+
+enum tend_walk { WALK_REST, WALK_ITEMS, WALK_HELD, WALK_STORIES, WALK_RECEIPTS };
+
+struct tend_sub {
+	uint32_t number;
+	uint64_t look;    /* before it no debt is left but kills from `kill` on */
+	uint64_t kill;    /* the first old kill that was passed; 0 = none */
+	int64_t sized_ms; /* when the size was looked at; 0 = not yet */
+	bool counting;
+	uint64_t count_at, count_octets,
+		count_total;        /* the exact count: next position, so far, the feed's total */
+	uint64_t counted;           /* the last exact one ... */
+	uint64_t counted_total;     /* ... when the feed's total was this; 0 = none */
+	uint64_t excess, excess_at; /* octets to give up, and where that stands */
+	bool excess_kills;          /* nothing else is left */
+	unsigned warned[2];         /* percent told, by age and by size */
+	int64_t warned_ms[2];
+};
+
+struct tend {
+	/* retirement */
+	uint64_t at;        /* the pass: positions before it are owed, or too young */
+	uint64_t low, high; /* positions behind `at` that were settled since; low 0 = none */
+	int64_t pass_ms;    /* when the last whole pass began */
+	bool freed;         /* since expiry at the mark */
+	enum tend_walk walk;
+	int64_t walked_ms; /* when the last round of slow walks ended */
+	uint64_t sequence;
+	uint8_t story[32];
+	bool story_more;
+	struct receipts_place receipts;
+	/* expiry */
+	struct tend_sub *subs;
+	unsigned n, turn;
+	bool wait; /* a slice went at the mark: what that frees is not seen before retirement ran */
+	int64_t mark_ms; /* when */
+};
+struct tend *tend_of(struct items *items);        /* NULL: out of memory */
+unsigned tend_percent(const struct items *items); /* the fuller of the two environments */
+int64_t tend_now(const struct items *items,
+		 int64_t wall_ms); /* no later than a trusted clock says */
+
+/* the debts of one subscription that are still there and match, positions rising. Nothing is
+ * written meanwhile */
+struct debt {
+	struct feed_row feed;
+	uint64_t octets;
+	int64_t released_ms; /* of a damaged one: TIME_NONE */
+	unsigned attempts;
+};
+struct debts {
+	struct txn *txn;
+	const struct sub *sub;
+	struct filter_cache filters;
+	struct cur rows, feed;
+	uint64_t at, upto; /* next position; the last one */
+	unsigned looked, most;
+	bool kills; /* kills alone */
+};
+void debts_open(struct debts *debts, struct txn *txn, const struct sub *sub, uint64_t from,
+		uint64_t upto, unsigned most);
+void debts_close(struct debts *debts);
+bool debts_next(struct debts *debts, struct debt *ret); /* false: at the end, or tired */
+static inline bool debts_tired(const struct debts *debts)
+{
+	return debts->looked >= debts->most && debts->at <= debts->upto;
+}
+
+/* -- a step of expiry: expire.c, and ceilings.c for size and mark */
+#define EXPIRE_MAX 128 /* debts of a subscription in one transaction */
+
+struct expiring {
+	struct items *items;
+	struct txn *txn;
+	struct tend *tend;
+	const struct subdir *subdir;
+	const struct sub *sub;
+	struct tend_sub *state;
+	int64_t wall_ms, now_ms;
+	uint64_t go[EXPIRE_MAX]; /* positions, rising */
+	size_t n;
+	unsigned left; /* positions that may still be looked at */
+	bool more;
+};
+enum { BY_AGE, BY_SIZE };
+struct tend_sub *expire_state(struct tend *tend, uint32_t number); /* NULL: out of memory */
+void expire_near(struct expiring *e, int by, uint64_t percent);
+void expire_now(struct expiring *e); /* gives up e->go */
+void expire_debts(struct debts *debts, struct expiring *e, uint64_t from, uint64_t upto);
+void expire_debts_end(struct debts *debts, struct expiring *e);
+void expire_by_size(struct expiring *e);
+void expire_at_mark(struct expiring *e);
