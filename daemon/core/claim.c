@@ -65,7 +65,7 @@ static void say_subscribed(struct claim *claim)
 	struct subscribed subscribed = {
 		.number = claim->number,
 		.epoch = link->exchange->state.epoch,
-		.position = claim->backlog_end,
+		.position = claim->ask.acked_last,
 		.owed = claim->ask.owed_at_most + claim->again.items,
 		.expired = claim->ask.expired,
 	};

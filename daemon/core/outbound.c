@@ -22,6 +22,7 @@ struct delivery {
 	struct hot *hot;     /* until its last octet is framed */
 	struct parts *parts;
 	uint64_t id, position, sequence, skip_first;
+	uint64_t budget;            /* octets of parts that may still be asked for */
 	int64_t sent_ms, stored_ms; /* boot; wall */
 	unsigned attempts;
 	enum lane lane;
@@ -93,6 +94,8 @@ static struct delivery *delivery_new(struct link *link, struct claim *claim, uin
 		.withdrawn = SETTLE_ACKED,
 		.versions_all = claim->feed->conf->versions == VERSIONS_ALL,
 	};
+	for (unsigned i = 0; hot->parts != NULL && i < hot->parts->n; i++)
+		delivery->budget += 2 * hot->parts->v[i].size + (1 << 20);
 	memcpy(delivery->story, hot->story, sizeof(delivery->story));
 	map_add(&link->deliveries, &delivery->by_id, map_hash_u64(id));
 	/* told apart from hot items by where the node lies: see outbound_newer() */
@@ -385,19 +388,29 @@ void outbound_refused(struct link *link, const struct refuse *refuse)
 	delivery_free(&delivery);
 }
 
-const struct store_part *outbound_part(struct link *link, const uint8_t sha256[32],
-				       uint64_t *ret_id, bool *ret_flash)
+static const struct store_part *part_of(const struct delivery *delivery, const uint8_t sha256[32])
+{
+	for (unsigned i = 0; delivery->parts != NULL && i < delivery->parts->n; i++)
+		if (memcmp(delivery->parts->v[i].sha256, sha256, 32) == 0)
+			return &delivery->parts->v[i];
+	return NULL;
+}
+
+const struct store_part *outbound_part(struct link *link, const struct need *need, uint64_t *ret_id,
+				       bool *ret_flash)
 {
 	for (struct delivery *d = link->oldest; d != NULL; d = d->after) {
-		if (d->claim == NULL || d->withdrawn != SETTLE_ACKED)
+		const struct store_part *part = part_of(d, need->sha256);
+
+		if (part == NULL || d->claim == NULL || d->withdrawn != SETTLE_ACKED)
 			continue;
-		for (unsigned i = 0; d->parts != NULL && i < d->parts->n; i++) {
-			if (memcmp(d->parts->v[i].sha256, sha256, 32) != 0)
-				continue;
-			*ret_id = d->id;
-			*ret_flash = d->lane == LANE_FLASH;
-			return &d->parts->v[i];
-		}
+		if (need->offset >= part->size || need->length > part->size - need->offset ||
+		    need->length > d->budget)
+			return NULL;
+		d->budget -= need->length;
+		*ret_id = d->id;
+		*ret_flash = d->lane == LANE_FLASH;
+		return part;
 	}
 	return NULL;
 }

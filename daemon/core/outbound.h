@@ -18,9 +18,11 @@ bool outbound_item(struct link *link, enum session_class class, uint64_t id,
 void outbound_sent(struct link *link, uint64_t id);
 void outbound_answer(struct link *link, const struct ack *ack);
 void outbound_refused(struct link *link, const struct refuse *refuse);
-/* the part with this hash of an item open on this link, or NULL; its delivery's id and lane */
-const struct store_part *outbound_part(struct link *link, const uint8_t sha256[32],
-				       uint64_t *ret_id, bool *ret_flash);
+/* the part that this NEED may have: of an item open on this link, within its size, and not asked
+ * for again and again (at most twice the parts' octets and 1 MiB); or NULL. Its delivery's id and
+ * lane */
+const struct store_part *outbound_part(struct link *link, const struct need *need, uint64_t *ret_id,
+				       bool *ret_flash);
 /* a newer version, or a kill, of this story is released: older ones are not begun, open ones are
  * withdrawn */
 void outbound_newer(struct exchange *exchange, const uint8_t story[32], uint64_t sequence,

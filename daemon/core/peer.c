@@ -154,11 +154,9 @@ static void on_need(struct link *link, const struct need *need)
 {
 	uint64_t id;
 	bool flash;
-	const struct store_part *part = outbound_part(link, need->sha256, &id, &flash);
+	const struct store_part *part = outbound_part(link, need, &id, &flash);
 
-	if (part == NULL || need->offset >= part->size ||
-	    need->length > part->size - need->offset ||
-	    serve_open(link, need->handle, part, id, flash) < 0) {
+	if (part == NULL || serve_open(link, need, part, id, flash) < 0) {
 		count_refused(link->exchange, NX_ENOTOPEN);
 		session_gone(link->session, need->handle, NX_ENOTOPEN);
 	}

@@ -14,6 +14,7 @@ struct serve {
 	struct map_node node;
 	struct link *link; /* NULL: over, waits for its read to come back */
 	uint64_t handle, id, part, size;
+	uint64_t upto; /* asked for so far */
 	struct block now, ahead;
 	struct store_read_part read;
 	bool reading;
@@ -48,18 +49,24 @@ static void serve_close(struct serve *serve)
 		serve_free(serve);
 }
 
-int serve_open(struct link *link, uint64_t handle, const struct store_part *part, uint64_t id,
-	       bool flash)
+int serve_open(struct link *link, const struct need *need, const struct store_part *part,
+	       uint64_t id, bool flash)
 {
-	struct serve *serve = calloc(1, sizeof(*serve));
+	struct serve *serve = serve_find(link, need->handle);
 
-	if (serve == NULL)
-		return NX_ENOMEM;
-	*serve = (struct serve){
-		.link = link, .handle = handle, .id = id, .part = part->number, .size = part->size
-	};
-	map_add(&link->serves, &serve->node, map_hash_u64(handle));
-	session_need_accept(link->session, handle, flash);
+	if (serve == NULL) {
+		serve = calloc(1, sizeof(*serve));
+		if (serve == NULL)
+			return NX_ENOMEM;
+		*serve = (struct serve){ .link = link,
+					 .handle = need->handle,
+					 .id = id,
+					 .part = part->number,
+					 .size = part->size };
+		map_add(&link->serves, &serve->node, map_hash_u64(need->handle));
+	}
+	serve->upto = need->offset + need->length;
+	session_need_accept(link->session, need->handle, flash);
 	link_want(link);
 	return 0;
 }
@@ -132,8 +139,13 @@ int serve_part(struct link *link, uint64_t handle, uint64_t offset, uint8_t *to,
 	if (have > n)
 		have = n;
 	memcpy(to, serve->now.octets + (offset - serve->now.offset), have);
-	if (serve->ahead.octets == NULL)
+	if (offset + have >=
+	    serve->upto) { /* it may ask for more, but that is no reason to keep them */
+		free(serve->now.octets);
+		serve->now = (struct block){ 0 };
+	} else if (serve->ahead.octets == NULL && serve->now.offset + serve->now.n < serve->upto) {
 		read_at(serve, serve->now.offset + serve->now.n);
+	}
 	link->data_out_ms = loop_now_ms(link->exchange->loop);
 	return (int)have;
 }

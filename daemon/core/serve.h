@@ -7,10 +7,10 @@
 #pragma once
 #include "core/link.h"
 
-/* the right has been checked: part is one of a delivery (id) that is open on this link. returns 0
- * or NX_ENOMEM */
-int serve_open(struct link *link, uint64_t handle, const struct store_part *part, uint64_t id,
-	       bool flash);
+/* the right has been checked: part is one of a delivery (id) that is open on this link. A known
+ * handle asks for more of the same. returns 0 or NX_ENOMEM */
+int serve_open(struct link *link, const struct need *need, const struct store_part *part,
+	       uint64_t id, bool flash);
 /* session's source: as session_source.part */
 int serve_part(struct link *link, uint64_t handle, uint64_t offset, uint8_t *to, size_t n);
 void serve_stop(struct link *link, uint64_t handle);
