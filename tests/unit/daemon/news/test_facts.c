@@ -207,9 +207,15 @@ static void the_largest(void **state)
 	assert_int_equal(facts_write(&facts, &p, &n), 0);
 	assert_true(n <= 24 << 10);
 	assert_int_equal(facts_read(slice_of(p, n), &back), 0);
-	free(p);
 	assert_same(&facts, &back);
 	facts_done(&back);
+	/* one subject more, whose two octets of length are there */
+	p = realloc(p, n + 2);
+	assert_non_null(p);
+	p[3]++;
+	p[n] = p[n + 1] = 0;
+	assert_int_equal(facts_read(slice_of(p, n + 2), &back), NX_ECORRUPT);
+	free(p);
 	facts.uri.n++;
 	assert_int_equal(facts_write(&facts, &p, &n), NX_EARG);
 }

@@ -146,6 +146,8 @@ static void large_numbers_are_tamed(void **state)
 	tamed("{\"urgency\":1e999}", NX_EURGENCY, NULL);
 	tamed("{\"v\\u0065rsion\":1e999}", NX_EDOCUMENT, NULL);
 	tamed("{\"x\":{\"version\":1e999}}", 0, "{\"x\":{\"version\":0    }}");
+	tamed("{\"version\":[1e999]}", 0,
+	      "{\"version\":[0    ]}"); /* refused later, for its type */
 	tamed("{\"version\":1,\"x\":1e999}", 0, "{\"version\":1,\"x\":0    }");
 	tamed("{\"version\":{\"x\":1},\"y\":1e999}", 0, "{\"version\":{\"x\":1},\"y\":0    }");
 }

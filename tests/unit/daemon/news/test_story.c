@@ -324,6 +324,11 @@ static void the_latest_embargo_wins(void **state)
 		  &story);
 	assert_int_equal(story.facts.embargo_ms, 1795352400000);
 	story_done(&story);
+	must_read("{\"uri\":\"u\",\"embargo\":\"2026-11-22T12:59:59Z\","
+		  "\"embargoedUntil\":\"2026-11-22T20:00:00+07:00\"}",
+		  &story);
+	assert_int_equal(story.facts.embargo_ms, 1795352400000);
+	story_done(&story);
 	must_read("{\"uri\":\"u\",\"embargo\":\"2026-11-22T23:00:00Z\","
 		  "\"embargoedUntil\":\"2026-11-22T20:00:00+07:00\"}",
 		  &story);
