@@ -54,6 +54,11 @@ struct conn {
 	bool read_wants_write, write_wants_read;
 	bool told_eof; /* the peer has said its end */
 
+	/* what this turn of the loop has moved already, however often we were called in it */
+	uint64_t turn;
+	size_t turn_in, turn_out;
+	unsigned turn_records;
+
 	struct rate rate;
 	bool waiting; /* output waits for the line, without progress since waiting_ms */
 	int64_t waiting_ms;

@@ -20,6 +20,15 @@ static void before(struct conn *conn)
 	errno = 0;
 }
 
+static void count_from(struct conn *conn)
+{
+	if (conn->turn == loop_turn(conn->loop))
+		return;
+	conn->turn = loop_turn(conn->loop);
+	conn->turn_in = conn->turn_out = 0;
+	conn->turn_records = 0;
+}
+
 /* -- handshake */
 
 static void shaken(struct conn *conn, int code)
@@ -179,11 +188,11 @@ static void input_ended(struct conn *conn, bool eof)
 
 void conn_read(struct conn *conn)
 {
-	size_t turn = 0, room, got;
-	unsigned records = 0;
+	size_t room, got;
 	bool eof = false;
 	int n = 1;
 
+	count_from(conn);
 	conn->read_wants_write = false;
 	while (n > 0) {
 		uint8_t *at;
@@ -194,7 +203,7 @@ void conn_read(struct conn *conn)
 			event_del(&conn->readable);
 			return;
 		}
-		if (turn >= CONN_TURN_OCTETS || records >= CONN_TURN_RECORDS) {
+		if (conn->turn_in >= CONN_TURN_OCTETS || conn->turn_records >= CONN_TURN_RECORDS) {
 			conn_read_again(conn);
 			return;
 		}
@@ -204,13 +213,14 @@ void conn_read(struct conn *conn)
 			conn_end(conn, CONN_ERROR);
 			return;
 		}
-		for (got = 0; room - got >= CONN_RECORD && records < CONN_TURN_RECORDS; records++) {
+		for (got = 0; room - got >= CONN_RECORD && conn->turn_records < CONN_TURN_RECORDS;
+		     conn->turn_records++) {
 			n = read_record(conn, at + got, room - got, &eof);
 			if (n <= 0)
 				break;
 			got += (size_t)n;
 		}
-		turn += got;
+		conn->turn_in += got;
 		if (got > 0 && !tell_data(conn, at, got))
 			return;
 	}
@@ -224,7 +234,6 @@ void conn_read(struct conn *conn)
 struct saying {
 	uint8_t *p;
 	size_t start, end;
-	size_t turn;
 };
 
 /* ask for what is next, behind what is not said yet. false: closed in there */
@@ -345,12 +354,12 @@ static bool say_on(struct conn *conn, struct saying *say, bool slow)
 		if (n <= 0)
 			return false;
 		say->start += (size_t)n;
-		say->turn += (size_t)n;
+		conn->turn_out += (size_t)n;
 		if (slow && say->start == say->end && conn->want) {
 			wait_for_line(conn); /* the kernel asks when its queue is short again */
 			return false;
 		}
-		if (say->turn >= CONN_TURN_OCTETS) {
+		if (conn->turn_out >= CONN_TURN_OCTETS) {
 			conn_later(conn);
 			return false;
 		}
@@ -364,6 +373,11 @@ void conn_write(struct conn *conn)
 
 	if (conn->state != CONN_OPEN && conn->state != CONN_FINISHING)
 		return;
+	count_from(conn);
+	if (conn->turn_out >= CONN_TURN_OCTETS) {
+		conn_later(conn); /* others first */
+		return;
+	}
 	if (conn->out == NULL)
 		say = (struct saying){ .p = loop_out_room(conn->loop) };
 	event_del(&conn->writable);

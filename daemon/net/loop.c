@@ -117,7 +117,8 @@ int loop_run(struct loop *loop)
 	int r = 0;
 
 	while (!loop->stop && r >= 0) {
-		int flags = loop->first != NULL ? EVLOOP_NONBLOCK : EVLOOP_ONCE;
+		/* without ONCE, NONBLOCK goes on for as long as anything is ready */
+		int flags = EVLOOP_ONCE | (loop->first != NULL ? EVLOOP_NONBLOCK : 0);
 
 		loop->turn++;
 		loop->now_known = false;
