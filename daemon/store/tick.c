@@ -31,6 +31,7 @@ static void watch(struct store *store, struct watch *watch, const struct worker 
 void store_tick(struct store *store, int64_t boot_ms, int64_t wall_ms, bool synchronised)
 {
 	const struct worker_now now = { boot_ms, wall_ms, synchronised };
+	struct store_state state;
 
 	watch(store, &store->items_watch, store->items_worker, boot_ms);
 	watch(store, &store->photos_watch, store->photos_worker, boot_ms);
@@ -38,6 +39,8 @@ void store_tick(struct store *store, int64_t boot_ms, int64_t wall_ms, bool sync
 	    boot_ms >= store->ticked_ms)
 		return;
 	store->ticked_ms = boot_ms;
+	photos_state(store->photos, &state);
+	items_photos_percent(store->items, state.photos_percent);
 	worker_kick(store->items_worker, &now);
 	worker_kick(store->photos_worker, &now);
 	if (!store->fatal_told)

@@ -1,0 +1,370 @@
+/* the queue's order, the worker's turns, and what a fatal commit leaves undone */
+#include "store/queue.h"
+#include "store/worker.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct store_put *put_of(uint32_t partner, bool urgent)
+{
+	struct store_put *put = calloc(1, sizeof(*put));
+
+	put->req.kind = REQ_PUT;
+	put->req.urgent = urgent;
+	put->partner = partner;
+	return put;
+}
+
+static unsigned free_list(struct store_req *list)
+{
+	unsigned n = 0;
+
+	for (struct store_req *next; list != NULL; list = next, n++) {
+		next = list->next;
+		free(list);
+	}
+	return n;
+}
+
+static unsigned count(const struct store_req *list, enum store_kind kind, uint32_t partner)
+{
+	unsigned n = 0;
+
+	for (; list != NULL; list = list->next)
+		n += list->kind == kind &&
+		     (kind != REQ_PUT || ((const struct store_put *)list)->partner == partner);
+	return n;
+}
+
+static void urgent_goes_first(void **state)
+{
+	struct store_settle *settle = calloc(1, sizeof(*settle));
+	struct store_put *routine = put_of(1, false), *flash = put_of(2, true);
+	struct queue queue;
+	struct store_req *list;
+
+	(void)state;
+	settle->req.kind = REQ_SETTLE;
+	queue_init(&queue);
+	queue_add(&queue, &settle->req);
+	queue_add(&queue, &routine->req);
+	queue_add(&queue, &flash->req);
+	list = queue_take(&queue);
+	assert_ptr_equal(list, &flash->req);
+	assert_ptr_equal(list->next, &routine->req);
+	assert_ptr_equal(list->next->next, &settle->req);
+	assert_null(list->next->next->next);
+	assert_int_equal(queue.n, 0);
+	free_list(list);
+}
+
+static void one_partner_cannot_fill_a_batch(void **state)
+{
+	struct queue queue;
+	struct store_req *list;
+
+	(void)state;
+	queue_init(&queue);
+	for (unsigned i = 0; i < 1000; i++)
+		queue_add(&queue, &put_of(1, false)->req);
+	queue_add(&queue, &put_of(2, false)->req);
+	list = queue_take(&queue);
+	assert_int_equal(count(list, REQ_PUT, 1), QUEUE_PARTNER_MAX);
+	assert_int_equal(count(list, REQ_PUT, 2), 1);
+	free_list(list);
+	list = queue_take(&queue); /* alone again: as many as a batch holds */
+	assert_int_equal(count(list, REQ_PUT, 1), QUEUE_BATCH_MAX);
+	free_list(list);
+	while ((list = queue_take(&queue)) != NULL)
+		free_list(list);
+	assert_int_equal(queue.n, 0);
+}
+
+static void settlings_keep_their_places(void **state)
+{
+	struct store_settle *settle = calloc(1, sizeof(*settle));
+	struct queue queue;
+	struct store_req *list;
+
+	(void)state;
+	settle->req.kind = REQ_SETTLE;
+	queue_init(&queue);
+	for (unsigned i = 0; i < 1000; i++)
+		queue_add(&queue, &put_of(1, false)->req);
+	queue_add(&queue, &settle->req);
+	list = queue_take(&queue);
+	assert_int_equal(count(list, REQ_SETTLE, 0), 1);
+	free_list(list);
+	while ((list = queue_take(&queue)) != NULL)
+		free_list(list);
+}
+
+/* puts of one partner keep their order through any number of batches that were cut short */
+static void put_back_keeps_the_order(void **state)
+{
+	uint64_t next[4] = { 0 }, given[4] = { 0 };
+	unsigned left = 500, seed = 7;
+	struct queue queue;
+
+	(void)state;
+	queue_init(&queue);
+	for (unsigned i = 0; i < left; i++) {
+		struct store_put *put = put_of(1 + (seed = seed * 69069 + 1) / 65536 % 3, false);
+
+		put->req.cost = given[put->partner]++;
+		queue_add(&queue, &put->req);
+	}
+	while (left > 0) {
+		struct store_req *list = queue_take(&queue), *rest = list;
+		unsigned keep = 1 + (seed = seed * 69069 + 1) / 65536 % 40;
+		struct store_req **end = &rest;
+
+		for (unsigned i = 0; i < keep && *end != NULL; i++)
+			end = &(*end)->next;
+		rest = *end;
+		*end = NULL;
+		if (rest != NULL)
+			queue_put_back(&queue, rest);
+		for (struct store_req *req = list; req != NULL; req = req->next) {
+			uint32_t partner = ((struct store_put *)req)->partner;
+
+			assert_int_equal(req->cost, next[partner]++);
+			left--;
+		}
+		free_list(list);
+	}
+	assert_int_equal(queue.n, 0);
+	assert_null(queue_take(&queue));
+}
+
+static void octets_of_a_part_keep_their_order(void **state)
+{
+	struct store_part_append append[3] = { 0 };
+	struct queue queue;
+	struct store_req *list;
+
+	(void)state;
+	queue_init(&queue);
+	for (unsigned i = 0; i < 3; i++) {
+		append[i].req.kind = REQ_PART_APPEND;
+		append[i].number = 9;
+		append[i].req.urgent = i == 1; /* its item became a flash, then not */
+		queue_add(&queue, &append[i].req);
+	}
+	list = queue_take(&queue);
+	for (unsigned i = 0; i < 3; i++, list = list->next)
+		assert_ptr_equal(list, &append[i].req);
+	assert_null(list);
+}
+
+/* ---- the worker */
+#define MANY 5000
+struct there {
+	int pipe[2];
+	unsigned batches, ran, idle, idle_more, discarded;
+	int fail_at; /* batch number */
+	unsigned size;
+};
+
+static int batch(void *arg, struct store_req *list, struct why *why)
+{
+	struct there *there = arg;
+
+	if (++there->batches == (unsigned)there->fail_at)
+		return why_set(why, NX_EUNSURE, "the disk said no");
+	for (; list != NULL; list = list->next)
+		list->cost = ++there->ran;
+	return 0;
+}
+
+static unsigned size(void *arg, const struct store_req *list)
+{
+	(void)list;
+	return ((struct there *)arg)->size;
+}
+
+static int idle(void *arg, const struct worker_now *now, struct why *why)
+{
+	struct there *there = arg;
+
+	(void)why;
+	assert_int_equal(now->wall_ms, 77);
+	there->idle++;
+	return there->idle_more > 0 && there->idle_more-- > 0;
+}
+
+static void discard(void *arg, struct store_req *list)
+{
+	for (; list != NULL; list = list->next)
+		((struct there *)arg)->discarded++;
+}
+
+static void wake(void *arg)
+{
+	assert_int_equal(write(((struct there *)arg)->pipe[1], "", 1), 1);
+}
+
+static void open_there(struct there *there, struct outbox **outbox, struct worker **worker)
+{
+	struct worker_conf conf = { .name = "test",
+				    .batch = batch,
+				    .size = size,
+				    .idle = idle,
+				    .discard = discard,
+				    .arg = there };
+
+	*there = (struct there){ .size = 100 };
+	assert_int_equal(pipe(there->pipe), 0);
+	*outbox = outbox_new(wake, there);
+	conf.outbox = *outbox;
+	assert_int_equal(worker_new(&conf, worker), 0);
+}
+
+static void close_there(struct there *there, struct outbox **outbox, struct worker **worker)
+{
+	worker_free(worker);
+	outbox_free(outbox);
+	assert_null(*worker);
+	close(there->pipe[0]);
+	close(there->pipe[1]);
+}
+
+static void a_thread_does_all_in_order(void **state)
+{
+	struct store_req *req = calloc(MANY, sizeof(*req)), *list;
+	struct there there;
+	struct outbox *outbox;
+	struct worker *worker;
+	struct note *notes;
+	unsigned done = 0, wakes = 0;
+	char octet;
+
+	(void)state;
+	open_there(&there, &outbox, &worker);
+	assert_int_equal(worker_start(worker, NULL), 0);
+	for (unsigned i = 0; i < MANY; i++) {
+		req[i].kind = REQ_SETTLE;
+		worker_submit(worker, &req[i]);
+	}
+	while (done < MANY) {
+		struct pollfd fd = { .fd = there.pipe[0], .events = POLLIN };
+
+		assert_int_equal(poll(&fd, 1, 10000), 1);
+		assert_int_equal(read(there.pipe[0], &octet, 1), 1);
+		wakes++;
+		outbox_take(outbox, &list, &notes);
+		for (; list != NULL; list = list->next)
+			assert_ptr_equal(list, &req[done++]);
+	}
+	assert_int_equal(worker_waiting(worker), 0);
+	assert_true(wakes <= there.batches); /* once a batch, not once a request */
+	assert_true(there.batches >= MANY / 100);
+	close_there(&there, &outbox, &worker);
+	free(req);
+}
+
+static void the_stop_finishes_what_is_queued(void **state)
+{
+	struct store_req req[1000] = { 0 };
+	struct there there;
+	struct outbox *outbox;
+	struct worker *worker;
+
+	(void)state;
+	open_there(&there, &outbox, &worker);
+	assert_int_equal(worker_start(worker, NULL), 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		req[i].kind = REQ_SETTLE;
+		worker_submit(worker, &req[i]);
+	}
+	worker_stop(worker);
+	assert_int_equal(there.ran, 1000);
+	close_there(&there, &outbox, &worker);
+}
+
+static void a_fatal_batch_is_told_to_nobody(void **state)
+{
+	struct store_req req[10] = { 0 }, *list;
+	struct worker_now now = { .wall_ms = 77 };
+	struct there there;
+	struct outbox *outbox;
+	struct worker *worker;
+	struct note *notes;
+	struct why why;
+	unsigned done = 0;
+
+	(void)state;
+	open_there(&there, &outbox, &worker);
+	there.size = 2;
+	there.fail_at = 2;
+	for (unsigned i = 0; i < 10; i++) {
+		req[i].kind = REQ_SETTLE;
+		worker_submit(worker, &req[i]);
+	}
+	assert_false(outbox_is_fatal(outbox, &why));
+	while (worker_turn(worker))
+		;
+	worker_kick(worker, &now); /* nor is anything maintained after it */
+	assert_false(worker_turn(worker));
+	assert_int_equal(there.batches, 2);
+	assert_int_equal(there.idle, 0);
+	assert_int_equal(there.discarded, 8);
+	assert_true(outbox_is_fatal(outbox, &why));
+	assert_int_equal(why.code, NX_EUNSURE);
+	assert_string_equal(why.words, "the disk said no");
+	for (outbox_take(outbox, &list, &notes); list != NULL; list = list->next)
+		done++;
+	assert_int_equal(done, 2);
+	close_there(&there, &outbox, &worker);
+}
+
+static void idle_steps_end_and_do_not_starve(void **state)
+{
+	struct worker_now now = { .wall_ms = 77 };
+	struct store_req req[100] = { 0 };
+	struct there there;
+	struct outbox *outbox;
+	struct worker *worker;
+
+	(void)state;
+	open_there(&there, &outbox, &worker);
+	assert_false(worker_turn(worker)); /* nobody asked */
+	there.idle_more = 3;
+	worker_kick(worker, &now);
+	while (worker_turn(worker))
+		;
+	assert_int_equal(there.idle, 4);
+	there.size = 1;
+	for (unsigned i = 0; i < 100; i++) {
+		req[i].kind = REQ_SETTLE;
+		worker_submit(worker, &req[i]);
+	}
+	worker_kick(worker, &now);
+	while (there.idle == 4)
+		assert_true(worker_turn(worker));
+	assert_true(there.ran < 10); /* with 90 requests still waiting */
+	close_there(&there, &outbox, &worker);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(urgent_goes_first),
+		cmocka_unit_test(one_partner_cannot_fill_a_batch),
+		cmocka_unit_test(settlings_keep_their_places),
+		cmocka_unit_test(put_back_keeps_the_order),
+		cmocka_unit_test(octets_of_a_part_keep_their_order),
+		cmocka_unit_test(a_thread_does_all_in_order),
+		cmocka_unit_test(the_stop_finishes_what_is_queued),
+		cmocka_unit_test(a_fatal_batch_is_told_to_nobody),
+		cmocka_unit_test(idle_steps_end_and_do_not_starve),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
