@@ -173,7 +173,8 @@ static inline int side_listen(struct side *side, size_t n)
 		assert_true(r < 0 || piece.n == 0);
 	}
 	peer->pipe_n -= n;
-	memmove(peer->pipe, peer->pipe + n, peer->pipe_n);
+	if (peer->pipe_n > 0)
+		memmove(peer->pipe, peer->pipe + n, peer->pipe_n);
 	return side->heard.r = r;
 }
 /* until both have nothing to say */
