@@ -361,13 +361,17 @@ static int timeout_of(const struct link *link, int64_t now_ms, int64_t next_ms, 
 	return end_ms - now_ms > 60000 ? 60000 : (int)(end_ms - now_ms);
 }
 
+static bool has_words(const struct link *link)
+{
+	return link->out_end > link->out_start || session_wants(link->session);
+}
+
 int link_turn(struct link *link, struct pollfd *also, nfds_t also_n, int64_t until_ms,
 	      struct why *why)
 {
 	struct pollfd fds[8];
 	int64_t now_ms = clock_boot_ms(), next_ms = INT64_MAX;
 	int r = tick(link, now_ms, &next_ms, why);
-	bool says;
 
 	if (r < 0)
 		return r;
@@ -376,9 +380,8 @@ int link_turn(struct link *link, struct pollfd *also, nfds_t also_n, int64_t unt
 		return r;
 	if (also_n > 7)
 		also_n = 7;
-	says = link->out_end > link->out_start || session_wants(link->session);
 	fds[0] = (struct pollfd){ .fd = link->fd, .events = POLLIN };
-	if (says && !link->write_wants_read)
+	if (has_words(link) && !link->write_wants_read)
 		fds[0].events |= POLLOUT;
 	for (nfds_t i = 0; i < also_n; i++)
 		fds[i + 1] = also[i];
@@ -410,11 +413,15 @@ void link_finish(struct link *link, int code, const char *words, int64_t most_ms
 
 	if (!session_said_bye(link->session))
 		session_bye(link->session, code, words);
-	do {
+	for (;;) {
+		struct pollfd ready = { .fd = link->fd, .events = POLLIN | POLLOUT };
+
 		throw_away(link);
-		r = link_turn(link, NULL, 0, end_ms, NULL);
-	} while (r == 0 && clock_boot_ms() < end_ms &&
-		 (link->out_end > link->out_start || session_wants(link->session)));
+		r = link_turn(link, NULL, 0, 0, NULL);
+		if (r < 0 || !has_words(link) || clock_boot_ms() >= end_ms)
+			break;
+		poll(&ready, 1, (int)(end_ms - clock_boot_ms()));
+	}
 	if (r == 0 && link->ssl != NULL)
 		SSL_shutdown(link->ssl);
 	shutdown(link->fd, SHUT_WR);

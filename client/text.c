@@ -1,6 +1,6 @@
 #include "client/text.h"
 #include "base/log.h"
-#include "base/utf8.h"
+#include "proto/utf8.h"
 
 #define ENDING_MAX 12 /* octets of ".jpeg" and its like that survive a cut */
 

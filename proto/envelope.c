@@ -1,3 +1,4 @@
+#include "proto/utf8.h"
 #include "proto/envelope.h"
 
 #include <stdlib.h>
@@ -51,7 +52,7 @@ bool part_name_ok(const char *name)
 	if (rest.n == 0 || rest.n > PART_NAME_MAX || strchr(name, '\\') != NULL)
 		return false;
 	for (; rest.n > 0; rest = slice_of(rest.p + letter, rest.n - letter)) {
-		letter = utf8_letter(rest);
+		letter = utf8_letter(rest, NULL);
 		if (letter == 0 || *rest.p < 0x20 || *rest.p == 0x7f ||
 		    letter_hidden(rest.p, letter))
 			return false;

@@ -1,4 +1,5 @@
 #include "proto/json.h"
+#include "proto/utf8.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -152,7 +153,7 @@ void js_words(struct js_in *in, const char *key, char *to, size_t size)
 
 	if (text.n > 256)
 		bad(in, key, "more than 256 octets");
-	while (!in->bad && (letter = utf8_letter(text)) > 0 && n + letter < size) {
+	while (!in->bad && (letter = utf8_letter(text, NULL)) > 0 && n + letter < size) {
 		memcpy(to + n, text.p, letter);
 		if (has_control(slice_of(text.p, letter)))
 			to[n] = ' ';

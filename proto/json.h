@@ -53,9 +53,6 @@ void js_drop(struct js *object, const char *key);
 int js_add_hop(struct js *object, const char *key, const char *party, const char *time);
 /* the tree as octets: malloc'ed. returns 0, NX_EFULL above ceiling, NX_ENOMEM */
 int js_write(const struct js *js, size_t ceiling, uint8_t **ret, size_t *ret_n);
-
-/* octets of the UTF-8 letter at the front; 0 when it is none */
-size_t utf8_letter(struct slice text);
 bool code_ok(struct slice code);
 
 /* writing by hand: full is set when room was too small */

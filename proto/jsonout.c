@@ -1,31 +1,5 @@
 #include "proto/json.h"
-
-static size_t tail_ok(struct slice text, size_t n)
-{
-	if (text.n < n)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((text.p[i] & 0xc0) != 0x80)
-			return 0;
-	return n;
-}
-
-size_t utf8_letter(struct slice text)
-{
-	uint8_t a = text.n > 0 ? text.p[0] : 0, b = text.n > 1 ? text.p[1] : 0;
-
-	if (text.n == 0)
-		return 0;
-	if (a < 0x80)
-		return 1;
-	if (a >= 0xc2 && a <= 0xdf)
-		return tail_ok(text, 2);
-	if (a >= 0xe0 && a <= 0xef) /* not overlong, not a surrogate */
-		return (a == 0xe0 && b < 0xa0) || (a == 0xed && b > 0x9f) ? 0 : tail_ok(text, 3);
-	if (a >= 0xf0 && a <= 0xf4)
-		return (a == 0xf0 && b < 0x90) || (a == 0xf4 && b > 0x8f) ? 0 : tail_ok(text, 4);
-	return 0;
-}
+#include "proto/utf8.h"
 
 static void out_octets(struct js_out *out, const void *p, size_t n)
 {
@@ -61,7 +35,7 @@ static void out_string(struct js_out *out, const char *text)
 
 	out_raw(out, "\"");
 	while (rest.n > 0) {
-		size_t n = utf8_letter(rest);
+		size_t n = utf8_letter(rest, NULL);
 
 		if (n == 0)
 			out_raw(out, "?");

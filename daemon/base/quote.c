@@ -1,6 +1,6 @@
 /* quoting of a value in a line of the log; see log.h */
 #include "base/log.h"
-#include "base/utf8.h"
+#include "proto/utf8.h"
 
 #define STRING_MAX 512
 

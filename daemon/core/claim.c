@@ -238,7 +238,7 @@ static void take_fetched(struct claim *claim, struct cursor *cursor, struct fetc
 			     .document_n = f->document_n };
 	f->octets = NULL;
 	memcpy(hot->story, f->story, sizeof(hot->story));
-	hot->parts = parts_copy(f->parts, f->parts_n);
+	hot->parts = hot_parts_copy(f->parts, f->parts_n);
 	if (f->parts_n > 0 && hot->parts == NULL) {
 		hot_unref(&hot);
 		return;

@@ -12,14 +12,14 @@ struct hot *hot_ref(struct hot *hot)
 void hot_unref(struct hot **hot)
 {
 	if (*hot != NULL && --(*hot)->refs == 0) {
-		parts_unref(&(*hot)->parts);
+		hot_parts_unref(&(*hot)->parts);
 		free((*hot)->octets);
 		free(*hot);
 	}
 	*hot = NULL;
 }
 
-struct parts *parts_copy(const struct store_part *v, unsigned n)
+struct parts *hot_parts_copy(const struct store_part *v, unsigned n)
 {
 	size_t names = 0;
 	struct parts *parts;
@@ -49,14 +49,14 @@ struct parts *parts_copy(const struct store_part *v, unsigned n)
 	return parts;
 }
 
-struct parts *parts_ref(struct parts *parts)
+struct parts *hot_parts_ref(struct parts *parts)
 {
 	if (parts != NULL)
 		parts->refs++;
 	return parts;
 }
 
-void parts_unref(struct parts **parts)
+void hot_parts_unref(struct parts **parts)
 {
 	if (*parts != NULL && --(*parts)->refs == 0) {
 		free((*parts)->v);

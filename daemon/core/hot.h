@@ -30,10 +30,10 @@ struct hot {
 };
 struct hot *hot_ref(struct hot *hot);
 void hot_unref(struct hot **hot);
-struct parts *parts_copy(const struct store_part *v,
+struct parts *hot_parts_copy(const struct store_part *v,
 			 unsigned n); /* NULL when out of memory or n == 0 */
-struct parts *parts_ref(struct parts *parts);
-void parts_unref(struct parts **parts);
+struct parts *hot_parts_ref(struct parts *parts);
+void hot_parts_unref(struct parts **parts);
 
 struct ring {
 	struct hot **slots; /* a power of two; slot = position modulo cap; NULL = a gap */

@@ -337,7 +337,7 @@ static void make_hot(struct inbound *in, const struct receipt *receipt)
 	struct hot *hot = calloc(1, sizeof(*hot));
 
 	if (hot != NULL && in->envelope.parts_n > 0) {
-		hot->parts = parts_copy(in->parts, in->envelope.parts_n);
+		hot->parts = hot_parts_copy(in->parts, in->envelope.parts_n);
 		if (hot->parts == NULL) {
 			free(hot);
 			hot = NULL;

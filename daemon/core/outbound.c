@@ -61,7 +61,7 @@ static void delivery_free(struct delivery **at)
 		link->newest = delivery->before;
 	if (delivery->parts != NULL)
 		serve_delivery_over(link, delivery->id);
-	parts_unref(&delivery->parts);
+	hot_parts_unref(&delivery->parts);
 	hot_unref(&delivery->hot);
 	free(delivery);
 	*at = NULL;
@@ -81,7 +81,7 @@ static struct delivery *delivery_new(struct link *link, struct claim *claim, uin
 		.link = link,
 		.claim = claim,
 		.hot = hot,
-		.parts = parts_ref(hot->parts),
+		.parts = hot_parts_ref(hot->parts),
 		.id = id,
 		.position = hot->position,
 		.sequence = hot->sequence,

@@ -1,8 +1,8 @@
 #include "news/story.h"
-#include "base/utf8.h"
 #include "news/arena.h"
 #include "news/parts.h"
 #include "news/scan.h"
+#include "proto/utf8.h"
 #include <assert.h>
 #include <jansson.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "base/utf8.h"
+#include "proto/utf8.h"
 
 unsigned utf8_letter(struct slice s, uint32_t *ret)
 {
@@ -10,7 +10,8 @@ unsigned utf8_letter(struct slice s, uint32_t *ret)
 		return 0;
 	u = s.p[0];
 	if (u < 0x80) {
-		*ret = u;
+		if (ret != NULL)
+			*ret = u;
 		return 1;
 	}
 	n = u >= 0xf0 ? 4 : u >= 0xe0 ? 3 : 2;
@@ -24,7 +25,8 @@ unsigned utf8_letter(struct slice s, uint32_t *ret)
 	}
 	if (u < least[n] || u > 0x10ffff || (u >= 0xd800 && u < 0xe000))
 		return 0;
-	*ret = u;
+	if (ret != NULL)
+		*ret = u;
 	return n;
 }
 
