@@ -150,7 +150,7 @@ static void values(void **state)
 		{ "store { size = 1 }", "x.conf:1: 'size' is 1; it may be 16MiB to 16TiB" },
 		{ "store { keep = 7 }", "x.conf:1: '7' is no time: a whole number with ms, s, min, h or d" },
 		{ "store { keep = 7m }", "x.conf:1: '7m' is no time: a whole number with ms, s, min, h or d" },
-		{ "store { keep = 59s }", "x.conf:1: 'keep' is 59s; it may be 1min to 3660d" },
+		{ "store { keep = 999ms }", "x.conf:1: 'keep' is 999ms; it may be 1s to 3660d" },
 		{ "limits {\n connections = 0 }", "x.conf:2: 'connections' is 0; it may be 1 to 65536" },
 		{ "limits { connections = many }", "x.conf:1: 'many' is no whole number" },
 		{ "store { items-share = \"101%\" }", "x.conf:1: '101%' is no percentage: \"0%\" to \"100%\"" },
