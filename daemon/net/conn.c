@@ -201,8 +201,8 @@ static void stop(struct conn *conn)
 	event_del(&conn->readable);
 	event_del(&conn->writable);
 	event_del(&conn->deadline);
-	later_drop(conn->loop, &conn->read_later);
-	later_drop(conn->loop, &conn->write_later);
+	later_drop(&conn->read_later);
+	later_drop(&conn->write_later);
 	conn->waiting = false;
 }
 
@@ -221,6 +221,13 @@ void conn_broke(struct conn *conn, int ssl_error, int sys)
 	}
 	tls_why(&conn->talk, ssl_error, sys, &conn->why);
 	conn_end(conn, CONN_ERROR);
+}
+
+static void close_unowned(void *arg)
+{
+	struct conn *conn = arg;
+
+	conn_close(&conn);
 }
 
 static void wait_ms(struct event *event, int64_t ms)
@@ -247,6 +254,7 @@ void conn_leave(struct conn *conn)
 	shutdown(conn->fd, SHUT_WR);
 	event_add(&conn->readable, NULL);
 	wait_ms(&conn->deadline, CONN_LEAVE_MS);
+	later_at_free(conn->loop, &conn->free_later, close_unowned, conn);
 }
 
 static void conn_free(void *arg)
@@ -278,6 +286,7 @@ void conn_close(struct conn **ret_conn)
 	conn->state = CONN_CLOSED;
 	close(conn->fd);
 	gate_leave(&conn->place);
+	later_drop(&conn->free_later);
 	later_add(conn->loop, &conn->free_later, conn_free, conn);
 }
 

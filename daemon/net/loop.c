@@ -6,18 +6,23 @@
 #include <event2/event_struct.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 
 /* libevent's clock stands still while the machine sleeps, ours does not: look again at least this
  * often */
 #define NAP_MS 60000
 
+struct later_list {
+	struct later *first, *last;
+};
 struct loop {
 	struct event_base *base;
-	struct later *first, *last;
+	struct later_list turn_end, free_end;
 	int64_t now_ms;
 	uint64_t turn;
 	bool now_known, stop;
@@ -47,36 +52,44 @@ out:
 	return r;
 }
 
-static void later_unlink(struct loop *loop, struct later *later)
+void later_drop(struct later *later)
 {
-	*(later->prev ? &later->prev->next : &loop->first) = later->next;
-	*(later->next ? &later->next->prev : &loop->last) = later->prev;
+	struct later_list *list = later->in;
+
+	if (list == NULL)
+		return;
+	*(later->prev ? &later->prev->next : &list->first) = later->next;
+	*(later->next ? &later->next->prev : &list->last) = later->prev;
 	later->prev = later->next = NULL;
-	later->queued = false;
+	later->in = NULL;
+}
+
+static void list_add(struct later_list *list, struct later *later, loop_fn *fn, void *arg)
+{
+	if (later->in != NULL)
+		return;
+	*later = (struct later){ .fn = fn, .arg = arg, .prev = list->last, .in = list };
+	*(list->last ? &list->last->next : &list->first) = later;
+	list->last = later;
 }
 
 void later_add(struct loop *loop, struct later *later, loop_fn *fn, void *arg)
 {
-	if (later->queued)
-		return;
-	*later = (struct later){ .fn = fn, .arg = arg, .prev = loop->last, .queued = true };
-	*(loop->last ? &loop->last->next : &loop->first) = later;
-	loop->last = later;
+	list_add(&loop->turn_end, later, fn, arg);
 }
 
-void later_drop(struct loop *loop, struct later *later)
+void later_at_free(struct loop *loop, struct later *later, loop_fn *fn, void *arg)
 {
-	if (later->queued)
-		later_unlink(loop, later);
+	list_add(&loop->free_end, later, fn, arg);
 }
 
-static void later_run(struct loop *loop, struct later *later)
+static void later_run(struct later *later)
 {
 	loop_fn *fn = later->fn;
 	void *arg = later->arg;
 	bool own = later->own;
 
-	later_unlink(loop, later);
+	later_drop(later);
 	if (own)
 		free(later);
 	fn(arg);
@@ -94,19 +107,21 @@ static void end_of_turn(struct loop *loop)
 	struct later end = { 0 };
 	bool done = false;
 
-	if (loop->first == NULL)
+	if (loop->turn_end.first == NULL)
 		return;
 	later_add(loop, &end, mark, &done);
 	while (!done)
-		later_run(loop, loop->first);
+		later_run(loop->turn_end.first);
 }
 
 void loop_free(struct loop **loop)
 {
 	if (*loop == NULL)
 		return;
-	while ((*loop)->first != NULL)
-		later_run(*loop, (*loop)->first);
+	while ((*loop)->free_end.first != NULL)
+		later_run((*loop)->free_end.first);
+	while ((*loop)->turn_end.first != NULL)
+		later_run((*loop)->turn_end.first);
 	event_base_free((*loop)->base);
 	free(*loop);
 	*loop = NULL;
@@ -118,12 +133,13 @@ int loop_run(struct loop *loop)
 
 	while (!loop->stop && r >= 0) {
 		/* without ONCE, NONBLOCK goes on for as long as anything is ready */
-		int flags = EVLOOP_ONCE | (loop->first != NULL ? EVLOOP_NONBLOCK : 0);
+		int flags = EVLOOP_ONCE | (loop->turn_end.first != NULL ? EVLOOP_NONBLOCK : 0);
 
 		loop->turn++;
 		loop->now_known = false;
 		r = event_base_loop(loop->base, flags | EVLOOP_NO_EXIT_ON_EMPTY);
 		end_of_turn(loop);
+		(void)log_flush(); /* what is left is tried at the next turn */
 	}
 	loop->stop = false;
 	return r < 0 ? NX_ESYS : 0;
@@ -350,6 +366,7 @@ struct watch {
 	struct loop *loop;
 	loop_fn *fn;
 	void *arg;
+	bool plain;
 	struct event event;
 	struct later later;
 };
@@ -362,13 +379,25 @@ static void watch_rang(evutil_socket_t fd, short what, void *arg)
 	watch->fn(watch->arg);
 }
 
+/* epoll takes no plain file (stderr > log) nor /dev/null; libevent would complain on stderr */
+static bool is_plain(int fd)
+{
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event event = { .events = EPOLLOUT };
+	bool plain = epoll >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0;
+
+	if (epoll >= 0)
+		close(epoll);
+	return plain;
+}
+
 int watch_write_new(struct loop *loop, int fd, loop_fn *fn, void *arg, struct watch **ret)
 {
 	struct watch *watch = calloc(1, sizeof(*watch));
 
 	if (watch == NULL)
 		return NX_ENOMEM;
-	*watch = (struct watch){ .loop = loop, .fn = fn, .arg = arg };
+	*watch = (struct watch){ .loop = loop, .fn = fn, .arg = arg, .plain = is_plain(fd) };
 	event_assign(&watch->event, loop->base, fd, EV_WRITE, watch_rang, watch);
 	*ret = watch;
 	return 0;
@@ -379,14 +408,14 @@ void watch_free(struct watch **watch)
 	if (*watch == NULL)
 		return;
 	event_del(&(*watch)->event);
-	later_drop((*watch)->loop, &(*watch)->later);
+	later_drop(&(*watch)->later);
 	free(*watch);
 	*watch = NULL;
 }
 
 void watch_once(struct watch *watch)
 {
-	/* epoll takes no plain file (stderr > log); a plain file can always be written */
-	if (event_add(&watch->event, NULL) < 0)
+	/* what cannot be waited for can always be written */
+	if (watch->plain || event_add(&watch->event, NULL) < 0)
 		later_add(watch->loop, &watch->later, watch->fn, watch->arg);
 }

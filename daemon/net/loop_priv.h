@@ -19,10 +19,13 @@ struct later {
 	loop_fn *fn;
 	void *arg;
 	struct later *prev, *next;
-	bool queued, own; /* own: malloc'ed by loop_later() */
+	struct later_list *in; /* NULL: in none */
+	bool own;              /* malloc'ed by loop_later() */
 };
 void later_add(struct loop *loop, struct later *later, loop_fn *fn, void *arg);
-void later_drop(struct loop *loop, struct later *later);
+void later_drop(struct later *later);
+/* for what nobody owns: fn is called by loop_free(), unless it is dropped before */
+void later_at_free(struct loop *loop, struct later *later, loop_fn *fn, void *arg);
 
 /* Octets of whichever conn is being served right now. What is left over is copied away by that
  * conn. */

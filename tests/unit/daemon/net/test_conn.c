@@ -132,7 +132,8 @@ static void not_taken(void **state)
 	client_free(&client);
 }
 
-/* nothing is asked ahead of room: what waits here and in the kernel is little, whatever there is to say */
+/* nothing is asked ahead of room: what waits here and in the kernel is little, whatever there is to
+ * say */
 static void asked_just_in_time(void **state)
 {
 	struct rig *rig = *state;
@@ -157,13 +158,15 @@ static void asked_just_in_time(void **state)
 	assert_int_equal(side->asked, asked); /* a full line asks for nothing */
 	assert_true(conn_stalled_ms(side->conn) >= 0);
 	until(rig, client->in >= before, client_read(client, 4096));
-	/* what was said when the line was full has now arrived; ahead of it is at most a batch and the kernel */
+	/* what was said when the line was full has now arrived; ahead of it is at most a batch and
+	 * the kernel */
 	assert_true(side->said - client->in < 256u << 10);
 	assert_true(side->said > before);
 	client_free(&client);
 }
 
-/* a peer that reads 250 kB/s: the rate is found, frames get small, and a flash waits for about two of them */
+/* a peer that reads 250 kB/s: the rate is found, frames get small, and a flash waits for about two
+ * of them */
 static void slow_reader(void **state)
 {
 	struct rig *rig = *state;
@@ -525,24 +528,15 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		T(both_ways),
-		T(one_octet_at_a_time),
-		T(not_taken),
-		T(asked_just_in_time),
-		T(slow_reader),
-		T(close_in_callback),
-		T(close_while_asked),
-		T(proper_end),
-		T(dies_mid_record),
-		T(reset),
-		T(a_bad_record),
-		T(finish_says_all),
-		T(finish_is_bounded),
-		T(stalled),
-		T(key_updates),
-		T(key_update_flood),
-		T(renews_its_key),
-		T(fair),
+		T(both_ways),         T(one_octet_at_a_time),
+		T(not_taken),         T(asked_just_in_time),
+		T(slow_reader),       T(close_in_callback),
+		T(close_while_asked), T(proper_end),
+		T(dies_mid_record),   T(reset),
+		T(a_bad_record),      T(finish_says_all),
+		T(finish_is_bounded), T(stalled),
+		T(key_updates),       T(key_update_flood),
+		T(renews_its_key),    T(fair),
 		T(idle_memory),
 	};
 
