@@ -1,0 +1,241 @@
+/* an environment comes into being whole or not at all */
+#include "base/fault.h"
+#include "items_fixture.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+static int fx_bare(void **state) /* nothing opened yet */
+{
+	struct fx *fx = calloc(1, sizeof(*fx));
+
+	if (fx == NULL)
+		return -1;
+	fx_folder(fx);
+	fx_conf(fx);
+	*state = fx;
+	return 0;
+}
+
+static int code_of_open(struct fx *fx, struct why *why)
+{
+	*why = (struct why){ 0 };
+	return items_open(&fx->conf, &fx->items, why);
+}
+
+static void path_of(const struct fx *fx, char path[400], const char *name)
+{
+	snprintf(path, 400, "%s/%s", fx->dir, name);
+}
+
+static void the_file_is_there_whole(void **state)
+{
+	struct fx *fx = *state;
+	struct stat st;
+	char path[400];
+
+	assert_int_equal(fx_open(fx), 0);
+	path_of(fx, path, "items/data.mdb");
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_size == 64 << 20);
+	assert_true(st.st_blocks * 512 >= 64 << 20);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	path_of(fx, path, "items.new");
+	assert_int_equal(stat(path, &st), -1);
+	assert_true((fcntl(db_fd(items_db(fx->items)), F_GETFD) & FD_CLOEXEC) != 0);
+}
+
+static void leftovers_are_removed(void **state)
+{
+	struct fx *fx = *state;
+	struct stat st;
+	char path[400];
+	int fd;
+
+	path_of(fx, path, "items.new");
+	assert_int_equal(mkdir(path, 0700), 0);
+	path_of(fx, path, "items.new/data.mdb");
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 8192), 0); /* zeros: what LMDB would refuse for ever */
+	close(fd);
+	assert_int_equal(fx_open(fx), 0);
+	path_of(fx, path, "items.new");
+	assert_int_equal(stat(path, &st), -1);
+}
+
+static void an_empty_folder_is_taken_a_robbed_one_is_not(void **state)
+{
+	struct fx *fx = *state;
+	struct why why;
+	char path[400];
+
+	assert_int_equal(mkdir(fx->items_dir, 0700), 0);
+	assert_int_equal(fx_open(fx), 0);
+	items_close(&fx->items);
+	path_of(fx, path, "items/data.mdb");
+	assert_int_equal(unlink(path), 0); /* lock.mdb is left: there was a store */
+	assert_int_equal(code_of_open(fx, &why), NX_EIO);
+	assert_non_null(strstr(why.words, "rename"));
+}
+
+static void it_grows_at_a_start(void **state)
+{
+	struct fx *fx = *state;
+	struct store_state shown = { 0 };
+	struct stat st;
+
+	assert_int_equal(fx_open(fx), 0);
+	fx_put(fx, .uri = "urn:a");
+	items_close(&fx->items);
+	fx->conf.size = 64 << 20;
+	assert_int_equal(fx_open(fx), 0);
+	assert_int_equal(fstat(db_fd(items_db(fx->items)), &st), 0);
+	assert_true(st.st_size == 96 << 20);
+	items_state(fx->items, &shown);
+	assert_true(shown.items_octets == 64 << 20);
+	assert_int_equal(fx_put(fx, .uri = "urn:a").result, RESULT_DUPLICATE);
+	items_close(&fx->items);
+	fx->conf.size = 32 << 20; /* and a smaller size is only a smaller mark */
+	assert_int_equal(fx_open(fx), 0);
+	assert_int_equal(fx_put(fx, .uri = "urn:a").result, RESULT_DUPLICATE);
+}
+
+static void one_path_is_opened_once(void **state)
+{
+	struct fx *fx = *state;
+	struct items *second = NULL;
+	struct why why = { 0 };
+
+	assert_int_equal(fx_open(fx), 0);
+	assert_int_equal(items_open(&fx->conf, &second, &why), NX_ELOCKED);
+	assert_null(second);
+	assert_int_equal(fx_put(fx, .uri = "urn:a").code, 0);
+}
+
+static void a_newer_format_is_refused_in_words(void **state)
+{
+	const uint8_t newer[4] = { 2 };
+	struct fx *fx = *state;
+	struct why why;
+	struct txn txn;
+
+	assert_int_equal(fx_open(fx), 0);
+	txn_begin(&txn, items_db(fx->items), TXN_WRITE);
+	txn_put(&txn, T_META, slice_str("format"), slice_of(newer, 4));
+	assert_int_equal(txn_end(&txn), 0);
+	items_close(&fx->items);
+	assert_int_equal(code_of_open(fx, &why), NX_EFORMAT);
+	assert_non_null(strstr(why.words, "format 2"));
+}
+
+static void what_is_no_store_is_corrupt(void **state)
+{
+	struct fx *fx = *state;
+	struct why why;
+	char path[400];
+	int fd;
+
+	assert_int_equal(mkdir(fx->items_dir, 0700), 0);
+	path_of(fx, path, "items/data.mdb");
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 8192), 0);
+	close(fd);
+	assert_int_equal(code_of_open(fx, &why), NX_ECORRUPT);
+}
+
+static void the_folder_must_be_there(void **state)
+{
+	struct fx *fx = *state;
+	struct why why;
+
+	fx->conf.dir = "/nowhere/at/all/items";
+	assert_int_equal(code_of_open(fx, &why), NX_EIO);
+	assert_non_null(strstr(why.words, "/nowhere/at/all"));
+}
+
+static void the_file_system_is_looked_at(void **state)
+{
+	struct why why = { 0 };
+
+	(void)state;
+	assert_true(env_filesystem("/tmp", &why) >= 0);
+	assert_int_equal(env_filesystem("/proc", &why), 1);
+	assert_non_null(strstr(why.words, "never tried"));
+}
+
+static void two_stores_have_two_epochs(void **state)
+{
+	struct fx *fx = *state;
+	struct store_state one = { 0 }, two = { 0 };
+
+	assert_int_equal(fx_open(fx), 0);
+	items_state(fx->items, &one);
+	items_close(&fx->items);
+	fx_remove(fx);
+	assert_int_equal(mkdir(fx->dir, 0700), 0);
+	assert_int_equal(fx_open(fx), 0);
+	items_state(fx->items, &two);
+	assert_true(one.epoch != two.epoch);
+}
+
+#ifdef FAULTS
+static void no_room_to_preallocate(void **state)
+{
+	struct fx *fx = *state;
+	struct why why;
+
+	fault_arm("create.allocate", 1, false);
+	assert_int_equal(code_of_open(fx, &why), NX_EFULL);
+	fault_off();
+	assert_non_null(strstr(why.words, "preallocate"));
+	assert_int_equal(fx_open(fx), 0);
+}
+
+static void a_failed_step_leaves_what_opens(void **state)
+{
+	struct fx *fx = *state;
+	struct why why;
+	unsigned n = 0;
+	int r;
+
+	do {
+		fault_arm(NULL, ++n, false);
+		r = code_of_open(fx, &why);
+		fault_off();
+		if (fault_fired() || r < 0) {
+			assert_true(r < 0);
+			assert_true(why.words[0] != '\0');
+			assert_null(fx->items);
+		}
+		if (r == 0 && n < 100)
+			break;
+	} while (n < 100);
+	assert_int_equal(r, 0);
+	assert_true(n > 8);
+}
+#endif
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fx_bare, fx_teardown)
+	const struct CMUnitTest tests[] = {
+		T(the_file_is_there_whole),
+		T(leftovers_are_removed),
+		T(an_empty_folder_is_taken_a_robbed_one_is_not),
+		T(it_grows_at_a_start),
+		T(one_path_is_opened_once),
+		T(a_newer_format_is_refused_in_words),
+		T(what_is_no_store_is_corrupt),
+		T(the_folder_must_be_there),
+		T(the_file_system_is_looked_at),
+		T(two_stores_have_two_epochs),
+#ifdef FAULTS
+		T(no_room_to_preallocate),
+		T(a_failed_step_leaves_what_opens),
+#endif
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
