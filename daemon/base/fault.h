@@ -1,7 +1,8 @@
 /*
- * fault.h - named places where a test may make us fail. Nothing in a release: only with -DFAULTS does
- * FAULT("db.commit") ask fault_hit(). A test arms the n-th pass through any (or one named) place.
- * Environment of a daemon built with FAULTS: NEWSXD_FAULT="place:n[:crash|:error]" arms at start.
+ * fault.h - named places where a test may make us fail. Nothing in a release: only with -DFAULTS
+ * does FAULT("db.commit") ask fault_hit(). A test arms the n-th pass through any (or one named)
+ * place. Environment of a daemon built with FAULTS: NEWSXD_FAULT="place:n[:crash|:error]" arms at
+ * start.
  */
 #pragma once
 #include <stdbool.h>

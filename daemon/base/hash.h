@@ -5,7 +5,7 @@
 #include "proto/err.h"
 
 #define SHA256_LEN 32
-struct sha256; /* a running digest */
+struct sha256;                   /* a running digest */
 struct sha256 *sha256_new(void); /* NULL when out of memory */
 void sha256_add(struct sha256 *sha, const void *p, size_t n);
 void sha256_end(struct sha256 *sha, uint8_t digest[SHA256_LEN]); /* and starts anew */

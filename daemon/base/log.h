@@ -5,11 +5,12 @@
  * is written bare only if all its octets are of A-Z a-z 0-9 . _ - : / @ + and it is not empty, else
  * in double quotes with \" \\ \n \xHH for control octets, bad UTF-8, U+0080-009F, U+200E/F,
  * U+202A-202E and U+2066-2069; strings over 512 octets are cut with "...".
- * Never blocks: lines go to a ring (256 KiB, of which 64 KiB is kept for warn and err) and from there to a
- * non-blocking descriptor; what does not fit is counted and told in event=log.dropped n=.
- * Knows nothing of who logs. Thread: any (one mutex); log_open(), log_flush() and log_close() the loop's. A line that
- * grows beyond 16 KiB leaves out the values that do not fit and ends with cut=yes. SIGPIPE is the caller's to ignore.
- * With systemd (JOURNAL_STREAM set) lines start with <N> and carry no time; else with an RFC 3339 time in UTC:
+ * Never blocks: lines go to a ring (256 KiB, of which 64 KiB is kept for warn and err) and from
+ * there to a non-blocking descriptor; what does not fit is counted and told in event=log.dropped
+ * n=. Knows nothing of who logs. Thread: any (one mutex); log_open(), log_flush() and log_close()
+ * the loop's. A line that grows beyond 16 KiB leaves out the values that do not fit and ends with
+ * cut=yes. SIGPIPE is the caller's to ignore. With systemd (JOURNAL_STREAM set) lines start with
+ * <N> and carry no time; else with an RFC 3339 time in UTC:
  *     2026-11-22T10:00:00.123Z level=info event=conn.open conn=17 peer=afp addr=192.0.2.7
  */
 #pragma once
@@ -64,17 +65,20 @@ void log_close(void); /* writes what is in the ring, waiting at most 200 ms */
 bool log_flush(void);
 int log_fd(void);
 uint64_t log_dropped(void);
-/* a test's ear: every finished line (without newline) goes to fn instead of the descriptor; fn must not log */
+/* a test's ear: every finished line (without newline) goes to fn instead of the descriptor; fn must
+ * not log */
 void log_tap(void (*fn)(const char *line, void *arg), void *arg);
 
 /* log_line - event is noun.verb, a literal; list ends with a kv whose key is NULL */
 void log_line(enum log_level level, const char *event, const struct kv *list);
+// clang-format off
 #define log_at(level, event, ...) \
 	log_line((level), (event), (const struct kv[]){ __VA_ARGS__ __VA_OPT__(,) { .key = NULL } })
 #define log_err(event, ...)   log_at(LOG_ERR_, event __VA_OPT__(,) __VA_ARGS__)
 #define log_warn(event, ...)  log_at(LOG_WARN_, event __VA_OPT__(,) __VA_ARGS__)
 #define log_info(event, ...)  log_at(LOG_INFO_, event __VA_OPT__(,) __VA_ARGS__)
 #define log_debug(event, ...) log_at(LOG_DEBUG_, event __VA_OPT__(,) __VA_ARGS__)
+// clang-format on
 
 /* the same quoting for other users (newsxctl's terminal): writes at most size-1 octets and a NUL */
 size_t log_quote(char *to, size_t size, struct slice s);

@@ -1,10 +1,12 @@
 /*
- * arena.h - memory of one document while it is read: given in a row, freed all at once, with a ceiling.
+ * arena.h - memory of one document while it is read: given in a row, freed all at once, with a
+ * ceiling.
  *
- * jansson's allocation functions know no context, so an arena belongs to a thread: between arena_begin() and
- * arena_end() all that this thread takes through arena_alloc() comes from its arena; outside of them the same
- * functions are malloc() and free(), so that others in the process may use jansson as well. Nothing that was
- * made inside may be used or freed after arena_end(). 256 KiB stay with each thread that ever read a story.
+ * jansson's allocation functions know no context, so an arena belongs to a thread: between
+ * arena_begin() and arena_end() all that this thread takes through arena_alloc() comes from its
+ * arena; outside of them the same functions are malloc() and free(), so that others in the process
+ * may use jansson as well. Nothing that was made inside may be used or freed after arena_end(). 256
+ * KiB stay with each thread that ever read a story.
  */
 #pragma once
 #include <stdbool.h>

@@ -1,5 +1,6 @@
 /*
- * parts.h - the list of parts that a document names. Pure; which hrefs are parts is said in story.h.
+ * parts.h - the list of parts that a document names. Pure; which hrefs are parts is said in
+ * story.h.
  */
 #pragma once
 #include "proto/err.h"
