@@ -263,6 +263,8 @@ static void peer_data(struct peer *peer)
 	conn_take(conn, all.n - in.n);
 	if (r < 0)
 		peer_close(peer, r, why.words);
+	else if (drained(peer))
+		peer_close(peer, NX_EBYE, nx_word(NX_EBYE));
 	else
 		link_want(link);
 }

@@ -249,10 +249,13 @@ class Link:
             for index, frame in enumerate(self.queue):
                 if frame.type == "ACK":
                     for entry in frame.body:
-                        if entry["id"] == ident and not entry.get("seen"):
-                            entry["seen"] = True
-                            self.sequence = entry["sequence"]
-                            return RESULTS[entry["result"]]
+                        if entry["id"] != ident:
+                            continue
+                        frame.body.remove(entry)
+                        if not frame.body:
+                            del self.queue[index]
+                        self.sequence = entry["sequence"]
+                        return RESULTS[entry["result"]]
                 elif frame.type == "REFUSE" and frame.body["id"] == ident:
                     del self.queue[index]
                     self.words = frame.body.get("words", "")
