@@ -1,5 +1,5 @@
-#include "proto/utf8.h"
 #include "proto/envelope.h"
+#include "proto/utf8.h"
 
 #include <stdlib.h>
 
