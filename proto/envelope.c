@@ -28,15 +28,11 @@ static bool read_hash(const char *hex, uint8_t sha256[32])
 	return hex[64] == '\0';
 }
 
-/* letters that a terminal or an editor obeys instead of showing: C1 controls, marks of direction */
-static bool letter_hidden(const uint8_t *p, size_t n)
+/* letters that a terminal or an editor obeys instead of showing: controls, marks of direction */
+static bool letter_hidden(uint32_t u)
 {
-	if (n == 2)
-		return p[0] == 0xc2 && p[1] < 0xa0;
-	if (n != 3 || p[0] != 0xe2)
-		return false;
-	return (p[1] == 0x80 && (p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xa8 && p[2] <= 0xae))) ||
-	       (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9);
+	return u < 0x20 || (u >= 0x7f && u < 0xa0) || u == 0x200e || u == 0x200f ||
+	       (u >= 0x2028 && u <= 0x202e) || (u >= 0x2066 && u <= 0x2069);
 }
 
 static bool segment_ok(const char *p, size_t n)
@@ -47,24 +43,22 @@ static bool segment_ok(const char *p, size_t n)
 bool part_name_ok(const char *name)
 {
 	struct slice rest = slice_str(name);
-	size_t letter;
+	uint32_t letter;
+	size_t n;
 
 	if (rest.n == 0 || rest.n > PART_NAME_MAX || strchr(name, '\\') != NULL)
 		return false;
-	for (; rest.n > 0; rest = slice_of(rest.p + letter, rest.n - letter)) {
-		letter = utf8_letter(rest, NULL);
-		if (letter == 0 || *rest.p < 0x20 || *rest.p == 0x7f ||
-		    letter_hidden(rest.p, letter))
+	for (; rest.n > 0; rest = slice_of(rest.p + n, rest.n - n)) {
+		n = utf8_letter(rest, &letter);
+		if (n == 0 || letter_hidden(letter))
 			return false;
 	}
-	for (;;) {
-		size_t n = strcspn(name, "/");
-
+	for (;; name += n + 1) {
+		n = strcspn(name, "/");
 		if (!segment_ok(name, n))
 			return false;
 		if (name[n] == '\0')
 			return true;
-		name += n + 1;
 	}
 }
 
