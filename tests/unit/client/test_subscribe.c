@@ -1,0 +1,690 @@
+/* newsxctl subscribe against a fake exchange: folders, resuming, --exec, refusals, exit statuses */
+#include "fixture.h"
+
+#include "base/clock.h"
+
+#define PHOTO_N (3u << 20)
+#define EPOCH   0xabcd
+
+struct served { /* an item that the fake exchange holds */
+	const char *document;
+	char *envelope;
+	enum session_class class;
+	uint64_t position, id;
+	const uint8_t *part;
+	uint64_t part_n;
+	uint8_t sha256[32];
+	struct refuse refuse;
+	bool answered, acked;
+	uint8_t result;
+};
+struct exchange {
+	struct talk talk;
+	struct served items[8];
+	unsigned n, next;
+	struct subscribe asked; /* what the program claimed */
+	uint64_t first_need;    /* offset of its first NEED */
+	uint64_t data_most;     /* serve no more octets of parts than this */
+	uint64_t data;
+	unsigned answers;
+	struct {
+		uint64_t handle;
+		struct served *item;
+	} handles[64];
+	unsigned handles_n;
+};
+
+static struct subscribe_options options = { .subscription = "from-kpl",
+					    .out = "in",
+					    .idle_exit_ms = -1 };
+
+static int subscribe(int fd, void *arg)
+{
+	struct session_conf conf;
+	struct link *link;
+	int status;
+
+	subscribe_conf(&conf, "keys/vna");
+	if (link_open_plain(fd, &conf, &link) < 0)
+		return 99;
+	status = subscribe_talk(arg, link);
+	link_close(&link);
+	return status;
+}
+
+static bool give_item(void *arg, enum session_class class, uint64_t id, struct session_out *out)
+{
+	struct exchange *x = arg;
+
+	if (x->next == x->n || x->items[x->next].class != class)
+		return false;
+	x->items[x->next].id = id;
+	*out = (struct session_out){ .subscription = 1,
+				     .position = x->items[x->next].position,
+				     .sequence = 100 + x->items[x->next].position,
+				     .envelope = slice_str(x->items[x->next].envelope),
+				     .document = slice_str(x->items[x->next].document) };
+	x->next++;
+	for (int i = 0; i < CLASSES; i++)
+		session_item_ready(link_session(x->talk.link), (enum session_class)i);
+	return true;
+}
+
+static void sent(void *arg, uint64_t id)
+{
+	(void)arg;
+	(void)id;
+}
+
+static int give_part(void *arg, uint64_t handle, uint64_t offset, uint8_t *to, size_t n)
+{
+	struct exchange *x = arg;
+
+	for (unsigned i = 0; i < x->handles_n; i++)
+		if (x->handles[i].handle == handle) {
+			if (x->data >= x->data_most)
+				return 0;
+			x->data += n;
+			memcpy(to, x->handles[i].item->part + offset, n);
+			return (int)n;
+		}
+	return NX_ENOTOPEN;
+}
+
+/* part may be NULL; name as the envelope has it, already escaped for JSON */
+static struct served *serve(struct exchange *x, const char *document, const char *name,
+			    const uint8_t *part, size_t part_n)
+{
+	struct served *item = &x->items[x->n++];
+	char hex[65];
+
+	*item = (struct served){ .document = document,
+				 .class = CLASS_ROUTINE,
+				 .position = x->n,
+				 .part = part,
+				 .part_n = part_n };
+	if (part == NULL) {
+		item->envelope = strdup("{\"origin\":\"kpl\",\"channel\":\"kpl.news\"}");
+		return item;
+	}
+	sha256_of(part, part_n, item->sha256);
+	hex_of(item->sha256, 32, hex);
+	assert_true(asprintf(&item->envelope,
+			     "{\"origin\":\"kpl\",\"channel\":\"kpl.news\",\"parts\":[{\"name\":"
+			     "\"%s\",\"size\":%zu,\"sha256\":\"%s\"}]}",
+			     name, part_n, hex) > 0);
+	return item;
+}
+
+static void begin(struct exchange *x)
+{
+	struct session_conf conf;
+
+	link_session_conf(&conf, "exchange");
+	conf.source.item = give_item;
+	conf.source.sent = sent;
+	conf.source.part = give_part;
+	conf.arg = x;
+	x->data_most = UINT64_MAX;
+	talk_begin(&x->talk, subscribe, &options, &conf);
+}
+
+static struct served *by_id(struct exchange *x, uint64_t id)
+{
+	for (unsigned i = 0; i < x->n; i++)
+		if (x->items[i].id == id)
+			return &x->items[i];
+	fail_msg("no item %llu", (unsigned long long)id);
+	return NULL;
+}
+
+static void need(struct exchange *x, const struct need *need)
+{
+	if (x->handles_n == 0)
+		x->first_need = need->offset;
+	for (unsigned i = 0; i < x->n; i++)
+		if (memcmp(x->items[i].sha256, need->sha256, 32) == 0) {
+			x->handles[x->handles_n].handle = need->handle;
+			x->handles[x->handles_n++ % 64].item = &x->items[i];
+			session_need_accept(link_session(x->talk.link), need->handle, false);
+			return;
+		}
+	fail_msg("NEED of what was not offered");
+}
+
+static void on_event(struct exchange *x, const struct session_event *event)
+{
+	struct session *session = link_session(x->talk.link);
+	struct subscribed yes = { .number = 1, .epoch = EPOCH, .owed = x->n };
+
+	if (event->kind == SESSION_SUBSCRIBE) {
+		x->asked = event->subscribe;
+		snprintf(yes.name, sizeof(yes.name), "%s", event->subscribe.name);
+		if (strcmp(yes.name, "from-kpl") != 0)
+			session_unsubscribed(session, yes.name, 0, NX_ENOSUB, "no such");
+		else
+			session_subscribed(session, &yes);
+		for (int i = 0; i < CLASSES; i++)
+			session_item_ready(session, (enum session_class)i);
+	} else if (event->kind == SESSION_NEED) {
+		need(x, &event->need);
+	} else if (event->kind == SESSION_ANSWER) {
+		by_id(x, event->ack.id)->answered = by_id(x, event->ack.id)->acked = true;
+		by_id(x, event->ack.id)->result = event->ack.result;
+		x->answers++;
+	} else if (event->kind == SESSION_REFUSED) {
+		by_id(x, event->refuse.id)->answered = true;
+		by_id(x, event->refuse.id)->refuse = event->refuse;
+		x->answers++;
+	}
+}
+
+/* until the program goes, or so many items are answered */
+static void play(struct exchange *x, unsigned answers)
+{
+	struct session_event event;
+
+	while (x->answers < answers && talk_event(&x->talk, &event))
+		on_event(x, &event);
+}
+
+/* what is there now, without waiting long */
+static void play_once(struct exchange *x)
+{
+	struct session_event event;
+
+	if (link_event(x->talk.link, &event, NULL) == 1)
+		on_event(x, &event);
+	else
+		link_turn(x->talk.link, NULL, 0, clock_boot_ms() + 1, NULL);
+}
+
+static int end(struct exchange *x)
+{
+	int status = talk_end(&x->talk);
+
+	for (unsigned i = 0; i < x->n; i++)
+		free(x->items[i].envelope);
+	memset(x, 0, sizeof(*x));
+	return status;
+}
+
+/* the one folder under in/ that is an item's; of a second one the test knows nothing */
+static char item_folder[300];
+static void look(int dir, const char *name, void *arg)
+{
+	unsigned *n = arg;
+
+	(void)dir;
+	if (name[0] == '.')
+		return;
+	snprintf(item_folder, sizeof(item_folder), "in/%s", name);
+	(*n)++;
+}
+
+static unsigned folders(void)
+{
+	int dir = open("in", O_RDONLY | O_DIRECTORY);
+	unsigned n = 0;
+
+	folder_each(dir, look, &n);
+	close(dir);
+	return n;
+}
+
+static void assert_in_folder(const char *name, const void *p, size_t n)
+{
+	char path[400];
+
+	snprintf(path, sizeof(path), "%s/%s", item_folder, name);
+	assert_file(path, p, n);
+}
+
+static void reset(void)
+{
+	options = (struct subscribe_options){
+		.subscription = "from-kpl", .out = "in", .count = 1, .idle_exit_ms = -1
+	};
+}
+
+static const char plain[] =
+	"{\"uri\":\"urn:x:1\",\"version\":\"3\",\"language\":\"lo\",\n\"urgency\":5}";
+
+/* ---- */
+
+static void an_item_appears_whole_and_again_is_a_duplicate(void **state)
+{
+	struct exchange x = { 0 };
+	char *out;
+
+	(void)state;
+	reset();
+	serve(&x, plain, NULL, NULL, 0);
+	begin(&x);
+	play(&x, 99);
+	assert_false(x.asked.has_position);
+	assert_true(x.items[0].acked);
+	assert_int_equal(x.items[0].result, RESULT_STORED);
+	assert_int_equal(folders(), 1);
+	assert_in_folder("document.json", plain, strlen(plain));
+	assert_in_folder("envelope.json", x.items[0].envelope, strlen(x.items[0].envelope));
+	assert_int_equal(end(&x), 0);
+	/* SHA-256("kpl" NUL "urn:x:1") and SHA-256 of the document, reckoned by hand */
+	assert_non_null(strstr(item_folder, "-3-"));
+	out = read_file("out", NULL);
+	assert_memory_equal(out, "stored urn:x:1 3 seq=101 folder=", 32);
+	free(out);
+
+	serve(&x, plain, NULL, NULL, 0);
+	begin(&x);
+	play(&x, 99);
+	assert_true(x.asked.has_position);
+	assert_int_equal(x.asked.epoch, EPOCH);
+	assert_int_equal(x.asked.position, 1);
+	assert_int_equal(x.items[0].result, RESULT_DUPLICATE);
+	assert_int_equal(end(&x), 0);
+	assert_int_equal(folders(), 1);
+}
+
+static void a_photo_resumes_at_the_octet(void **state)
+{
+	static const char doc[] = "{\"uri\":\"urn:x:2\"}";
+	uint8_t *photo = malloc(PHOTO_N);
+	struct exchange x = { 0 };
+	char hex[65], partial[128];
+	struct stat st;
+
+	(void)state;
+	reset();
+	fill(photo, PHOTO_N, 2);
+	serve(&x, doc, "a/p.jpg", photo, PHOTO_N);
+	hex_of(x.items[0].sha256, 32, hex);
+	snprintf(partial, sizeof(partial), "in/.partial/%s", hex);
+	begin(&x);
+	x.data_most = PHOTO_N / 2;
+	/* until it has on disk what was let through, then the cable is cut */
+	do
+		play_once(&x);
+	while (stat(partial, &st) < 0 || (uint64_t)st.st_size < x.data_most);
+	assert_int_equal(x.first_need, 0);
+	assert_int_equal(folders(), 0);
+	assert_int_equal(end(&x), 75);
+
+	assert_int_equal(stat(partial, &st), 0);
+	serve(&x, doc, "a/p.jpg", photo, PHOTO_N);
+	begin(&x);
+	play(&x, 99);
+	assert_int_equal(x.first_need, st.st_size);
+	assert_true(x.items[0].acked);
+	assert_int_equal(x.data, PHOTO_N - (uint64_t)st.st_size);
+	assert_int_equal(end(&x), 0);
+	assert_int_equal(folders(), 1);
+	assert_in_folder("parts/01-p.jpg", photo, PHOTO_N);
+	assert_false(is_there(partial));
+	free(photo);
+}
+
+static void a_damaged_partial_is_begun_anew(void **state)
+{
+	uint8_t photo[5000];
+	struct exchange x = { 0 };
+	char hex[65], partial[128];
+
+	(void)state;
+	reset();
+	fill(photo, sizeof(photo), 3);
+	serve(&x, plain, "p.jpg", photo, sizeof(photo));
+	hex_of(x.items[0].sha256, 32, hex);
+	mkdir("in", 0755);
+	mkdir("in/.partial", 0755);
+	snprintf(partial, sizeof(partial), "in/.partial/%s", hex);
+	write_text(partial, "power cut");
+	begin(&x);
+	play(&x, 99);
+	assert_int_equal(x.first_need, 9);
+	assert_true(x.items[0].acked);
+	assert_int_equal(end(&x), 0);
+	assert_int_equal(folders(), 1);
+	assert_in_folder("parts/01-p.jpg", photo, sizeof(photo));
+}
+
+static void wrong_octets_are_thrown_away(void **state)
+{
+	uint8_t photo[5000], wrong[5000];
+	struct exchange x = { 0 };
+
+	(void)state;
+	reset();
+	fill(photo, sizeof(photo), 3);
+	fill(wrong, sizeof(wrong), 4);
+	serve(&x, plain, "p.jpg", photo, sizeof(photo));
+	x.items[0].part = wrong;
+	begin(&x);
+	play(&x, 1);
+	assert_false(x.items[0].acked);
+	assert_string_equal(x.items[0].refuse.code, "part-mismatch");
+	assert_int_equal(x.items[0].refuse.retry, NX_LATER);
+	assert_int_equal(end(&x), 75);
+	assert_int_equal(folders(), 0);
+}
+
+static void hostile_names_stay_inside(void **state)
+{
+	static const char doc[] = "{\"uri\":\"../../etc/\\u200b\\\"x y\","
+				  "\"version\":\"../../../v $(x) 1\"}";
+	static const char bell[] = "{\"uri\":\"urn:x:\\u001b]0;x\\u0007\\n\"}";
+	uint8_t photo[10] = "octets";
+	struct exchange x = { 0 };
+	char *out;
+
+	(void)state;
+	reset();
+	serve(&x, bell, NULL, NULL, 0);
+	serve(&x, doc, "-rf;$(x) \xe1\xba\xa3nh", photo, sizeof(photo));
+	begin(&x);
+	play(&x, 99);
+	assert_string_equal(x.items[0].refuse.code, "bad-uri");
+	assert_true(x.items[1].acked);
+	assert_int_equal(end(&x), 0);
+	assert_int_equal(folders(), 1);
+	assert_in_folder("document.json", doc, strlen(doc));
+	assert_in_folder("parts/01--rf___x__\xe1\xba\xa3nh", photo, sizeof(photo));
+	out = read_file("out", NULL);
+	assert_null(strchr(out, '\x1b'));
+	assert_non_null(strstr(out, "\nstored \"../../etc/"));
+	assert_ptr_equal(strrchr(out, '\n'), out + strlen(out) - 1);
+	assert_null(strstr(out, "$(x)-"));
+	free(out);
+}
+
+static void an_envelope_that_lies_is_refused_later(void **state)
+{
+	struct exchange x = { 0 };
+
+	(void)state;
+	reset();
+	serve(&x, plain, "p.jpg", (const uint8_t *)"octets", 6);
+	free(x.items[0].envelope);
+	x.items[0].envelope =
+		strdup("{\"parts\":[{\"name\":\"../../x\",\"size\":6,\"sha256\":\"00\"}]}");
+	begin(&x);
+	play(&x, 1);
+	assert_string_equal(x.items[0].refuse.code, "bad-envelope");
+	assert_int_equal(x.items[0].refuse.retry, NX_LATER);
+	assert_int_equal(end(&x), 75);
+	assert_int_equal(folders(), 0);
+}
+
+static void two_items_share_a_photo(void **state)
+{
+	static const char other[] = "{\"uri\":\"urn:x:other\"}";
+	uint8_t *photo = malloc(PHOTO_N);
+	struct exchange x = { 0 };
+
+	(void)state;
+	reset();
+	options.count = 2;
+	fill(photo, PHOTO_N, 5);
+	serve(&x, plain, "p.jpg", photo, PHOTO_N);
+	serve(&x, other, "q.jpg", photo, PHOTO_N);
+	begin(&x);
+	play(&x, 99);
+	assert_true(x.items[0].acked && x.items[1].acked);
+	assert_int_equal(x.data, PHOTO_N);
+	assert_int_equal(end(&x), 0);
+	assert_int_equal(folders(), 2);
+	free(photo);
+}
+
+static void exec_sees_the_facts_and_done_is_kept(void **state)
+{
+	struct exchange x = { 0 };
+	char *seen, expected[1400];
+
+	(void)state;
+	reset();
+	options.exec =
+		"printf '%s|' \"$1\" \"$NEWSX_ORIGIN\" \"$NEWSX_URI\" \"$NEWSX_VERSION\" "
+		"\"$NEWSX_CHANNEL\" \"$NEWSX_LANGUAGE\" \"$NEWSX_STATUS\" \"$NEWSX_URGENCY\" "
+		"\"$NEWSX_FOLDER\" \"$NEWSX_SEQUENCE\" > seen; test -f \"$1/document.json\"";
+	serve(&x, plain, NULL, NULL, 0);
+	begin(&x);
+	play(&x, 99);
+	assert_true(x.items[0].acked);
+	assert_int_equal(end(&x), 0);
+	assert_int_equal(folders(), 1);
+	assert_in_folder(".done", "", 0);
+	seen = read_file("seen", NULL);
+	snprintf(expected, sizeof(expected), "%s/%s|kpl|urn:x:1|3|kpl.news|lo|usable|5|%s/%s|101|",
+		 folder, item_folder, folder, item_folder);
+	assert_string_equal(seen, expected);
+	free(seen);
+
+	/* a copy: the command is not run again */
+	remove("seen");
+	serve(&x, plain, NULL, NULL, 0);
+	begin(&x);
+	play(&x, 99);
+	assert_int_equal(x.items[0].result, RESULT_DUPLICATE);
+	assert_int_equal(end(&x), 0);
+	assert_false(is_there("seen"));
+}
+
+static void exec_that_fails_is_refused_later_and_run_again(void **state)
+{
+	struct exchange x = { 0 };
+
+	(void)state;
+	reset();
+	options.exec = "test -f ready || exit 75";
+	serve(&x, plain, NULL, NULL, 0);
+	begin(&x);
+	play(&x, 1);
+	assert_string_equal(x.items[0].refuse.code, "consumer-busy");
+	assert_int_equal(x.items[0].refuse.retry, NX_LATER);
+	assert_int_equal(end(&x), 75);
+	assert_int_equal(folders(), 1);
+
+	write_text("ready", "");
+	serve(&x, plain, NULL, NULL, 0);
+	begin(&x);
+	play(&x, 99);
+	assert_true(x.items[0].acked);
+	assert_int_equal(end(&x), 0);
+	assert_in_folder(".done", "", 0);
+}
+
+static void exec_may_take_the_folder_away(void **state)
+{
+	struct exchange x = { 0 };
+
+	(void)state;
+	reset();
+	options.exec = "mv \"$1\" taken";
+	serve(&x, plain, NULL, NULL, 0);
+	begin(&x);
+	play(&x, 99);
+	assert_true(x.items[0].acked);
+	assert_int_equal(end(&x), 0);
+	assert_true(is_there("taken/document.json"));
+}
+
+static void a_withdrawn_item_leaves_no_trace(void **state)
+{
+	uint8_t *photo = malloc(PHOTO_N);
+	struct exchange x = { 0 };
+
+	(void)state;
+	reset();
+	fill(photo, PHOTO_N, 6);
+	serve(&x, plain, "p.jpg", photo, PHOTO_N);
+	begin(&x);
+	x.data_most = 100000;
+	while (x.data < x.data_most)
+		play_once(&x);
+	session_withdraw(link_session(x.talk.link), x.items[0].id, NX_EKILLED);
+	play(&x, 1);
+	assert_string_equal(x.items[0].refuse.code, "withdrawn");
+	assert_int_equal(end(&x), 75);
+	assert_int_equal(folders(), 0);
+	free(photo);
+}
+
+static void flash_is_settled_while_a_photo_waits(void **state)
+{
+	static const char flash[] = "{\"uri\":\"urn:x:f\",\"urgency\":1}";
+	uint8_t *photo = malloc(PHOTO_N);
+	struct exchange x = { 0 };
+
+	(void)state;
+	reset();
+	fill(photo, PHOTO_N, 6);
+	serve(&x, plain, "p.jpg", photo, PHOTO_N);
+	serve(&x, flash, NULL, NULL, 0)->class = CLASS_FLASH;
+	begin(&x);
+	x.data_most = 100000;
+	play(&x, 1);
+	assert_true(x.items[1].acked);
+	assert_false(x.items[0].answered);
+	assert_int_equal(end(&x), 0); /* --count 1 */
+	free(photo);
+}
+
+static void claims_that_fail_are_1(void **state)
+{
+	struct exchange x = { 0 };
+	struct session_event event;
+
+	(void)state;
+	reset();
+	options.subscription = "of-others";
+	begin(&x);
+	play(&x, 1);
+	assert_int_equal(end(&x), 1);
+
+	reset();
+	begin(&x);
+	do {
+		assert_true(talk_event(&x.talk, &event));
+		on_event(&x, &event);
+	} while (event.kind != SESSION_SUBSCRIBE);
+	session_unsubscribed(link_session(x.talk.link), "from-kpl", 1, NX_ETAKENOVER, NULL);
+	play(&x, 1);
+	assert_int_equal(end(&x), 1);
+}
+
+static void idle_exit_and_goodbye(void **state)
+{
+	struct exchange x = { 0 };
+
+	(void)state;
+	reset();
+	options.idle_exit_ms = 0;
+	options.count = 0;
+	begin(&x);
+	play(&x, 1);
+	assert_int_equal(end(&x), 0);
+
+	reset();
+	options.count = 0;
+	serve(&x, plain, NULL, NULL, 0);
+	begin(&x);
+	play(&x, 1);
+	session_bye(link_session(x.talk.link), NX_ESHUTDOWN, "restarting");
+	play(&x, 9);
+	assert_int_equal(end(&x), 75);
+}
+
+static void a_signal_ends_it_in_order(void **state)
+{
+	struct exchange x = { 0 };
+
+	(void)state;
+	reset();
+	options.count = 0;
+	serve(&x, plain, NULL, NULL, 0);
+	begin(&x);
+	play(&x, 1);
+	kill(x.talk.pid, SIGTERM);
+	play(&x, 9);
+	assert_true(x.talk.lost);
+	assert_int_equal(end(&x), 0);
+}
+
+static void what_stands_in_the_way_is_not_followed(void **state)
+{
+	struct exchange x = { 0 };
+	char path[400];
+
+	(void)state;
+	reset();
+	mkdir("in", 0755);
+	mkdir("victim", 0755);
+	assert_int_equal(symlink("../victim", "in/.partial"), 0);
+	begin(&x);
+	play(&x, 1);
+	assert_int_equal(end(&x), 2);
+	remove("in/.partial");
+
+	/* the folder's name is known beforehand: a link lies there */
+	serve(&x, plain, NULL, NULL, 0);
+	begin(&x);
+	play(&x, 99);
+	assert_int_equal(end(&x), 0);
+	assert_int_equal(folders(), 1);
+	snprintf(path, sizeof(path), "%s", item_folder);
+	assert_int_equal(rename(path, "elsewhere"), 0);
+	assert_int_equal(symlink("../victim", path), 0);
+	serve(&x, plain, NULL, NULL, 0);
+	begin(&x);
+	play(&x, 1);
+	assert_string_equal(x.items[0].refuse.code, "io-error");
+	assert_int_equal(end(&x), 75);
+	assert_false(is_there("victim/document.json"));
+}
+
+static void what_a_crash_left_is_swept(void **state)
+{
+	struct exchange x = { 0 };
+
+	(void)state;
+	reset();
+	mkdir("in", 0755);
+	mkdir("in/.incoming-dead", 0755);
+	mkdir("in/.incoming-dead/parts", 0755);
+	write_text("in/.incoming-dead/parts/01-x", "x");
+	options.idle_exit_ms = 0;
+	begin(&x);
+	play(&x, 1);
+	assert_int_equal(end(&x), 0);
+	assert_false(is_there("in/.incoming-dead"));
+}
+
+int main(void)
+{
+#define TEST(t) cmocka_unit_test_setup_teardown(t, make_folder, drop_folder)
+	const struct CMUnitTest tests[] = {
+		TEST(an_item_appears_whole_and_again_is_a_duplicate),
+		TEST(a_photo_resumes_at_the_octet),
+		TEST(a_damaged_partial_is_begun_anew),
+		TEST(wrong_octets_are_thrown_away),
+		TEST(hostile_names_stay_inside),
+		TEST(an_envelope_that_lies_is_refused_later),
+		TEST(two_items_share_a_photo),
+		TEST(exec_sees_the_facts_and_done_is_kept),
+		TEST(exec_that_fails_is_refused_later_and_run_again),
+		TEST(exec_may_take_the_folder_away),
+		TEST(a_withdrawn_item_leaves_no_trace),
+		TEST(flash_is_settled_while_a_photo_waits),
+		TEST(claims_that_fail_are_1),
+		TEST(idle_exit_and_goodbye),
+		TEST(a_signal_ends_it_in_order),
+		TEST(what_stands_in_the_way_is_not_followed),
+		TEST(what_a_crash_left_is_swept),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	alarm(120);
+	story_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
