@@ -347,3 +347,14 @@ out:
 	subdir_free(&subdir);
 	return r;
 }
+
+void store_fetch_done(struct store_fetch *fetch)
+{
+	for (unsigned i = 0; i < fetch->n; i++) {
+		free(fetch->items[i].octets);
+		free(fetch->items[i].parts);
+		fetch->items[i].octets = NULL;
+		fetch->items[i].parts = NULL;
+	}
+	fetch->n = 0;
+}

@@ -87,7 +87,7 @@ struct row_write {
 	uint64_t first, last;
 	int64_t last_ms;
 	unsigned entries;
-	size_t n;
+	size_t n, most;
 	bool kill;
 	uint8_t octets[RECEIPT_ROW_MAX];
 };
@@ -123,7 +123,7 @@ static void row_add(struct row_write *write, const struct receipt_entry *entry)
 	uint8_t *p;
 
 	if (write->entries > 0 &&
-	    (write->kill || entry->kill || write->n + ENTRY_MAX > RECEIPT_ROW_MAX ||
+	    (write->kill || entry->kill || write->n + ENTRY_MAX > write->most ||
 	     entry->position - write->last > STEP_MAX))
 		row_flush(write);
 	if (write->entries++ == 0) {
@@ -201,10 +201,14 @@ static void write_into(struct row_write *write, struct cur *cur, bool there,
 		write->txn->r = NX_ECORRUPT;
 		return;
 	}
+	write->most = RECEIPT_ROW_MAX;
 	if (there && read.last < entries->position) {
 		row_resume(write, &read, cur->key, cur->value);
 		read.p = read.end;
 	} else if (there) { /* the first write makes the value stale */
+		if (cur->value.n + n * ENTRY_MAX > RECEIPT_ROW_MAX)
+			write->most =
+				RECEIPT_ROW_MAX / 2; /* in halves, so that both have room again */
 		memcpy(copy, cur->value.p, cur->value.n);
 		row_open(&read, write->txn, cur->key, slice_of(copy, cur->value.n));
 	}

@@ -161,7 +161,7 @@ void items_settle(struct items *items, struct txn *txn, struct store_settle *set
 	for (unsigned i = 0; i < settle->n; i++) {
 		const struct settle_run *run = &settle->runs[i];
 
-		if (run->first <= run->last && run->last < UINT64_MAX)
+		if (run->first <= run->last && run->last <= items->count.position_last)
 			s.runs[n++] = run;
 	}
 	qsort(s.runs, n, sizeof(*s.runs), by_position);

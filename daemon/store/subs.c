@@ -136,3 +136,13 @@ void subs_directory_anew(struct items *items, struct txn *txn)
 	else
 		items_subs_set(items, subdir);
 }
+
+struct subdir *items_subs(struct items *items)
+{
+	struct subdir *subdir;
+
+	pthread_mutex_lock(&items->lock);
+	subdir = subdir_ref(items->subs);
+	pthread_mutex_unlock(&items->lock);
+	return subdir;
+}
