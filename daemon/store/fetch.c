@@ -250,8 +250,10 @@ static void fetch_routine(struct fetching *f)
 			break;
 		}
 		f->looked++;
-		if (f->at < row.first)
-			f->at = row.first; /* what lies between is not owed: may be skipped too */
+		if (f->at < row.first) { /* what lies between is not owed: may be skipped too */
+			f->skip = f->skip == f->at ? row.first : f->skip;
+			f->at = row.first;
+		}
 		if (!(row.attempts > 0 ? retry_row(f, &row) : routine_row(f, &row)))
 			break;
 	}

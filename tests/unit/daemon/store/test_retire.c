@@ -1,0 +1,357 @@
+/* retirement and expiry: what goes, when, and what never does */
+#include "debts_fixture.h"
+
+static uint64_t unused[16];
+static unsigned unused_n;
+
+static void on_unused(void *arg, uint64_t part)
+{
+	(void)arg;
+	if (unused_n < 16)
+		unused[unused_n++] = part;
+}
+
+static unsigned told_n(const struct fx *fx, enum store_event_kind kind)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < fx->events_n; i++)
+		n += fx->events[i].kind == kind;
+	return n;
+}
+
+static void goes_after_keep_when_nobody_is_owed(void **state)
+{
+	struct fx *fx = *state;
+	uint32_t sub = fx_sub(fx, "a", true);
+
+	fx_items(fx, "x", 3, "a");
+	fx_items(fx, "y", 2, "b"); /* nobody wants them */
+	fx_ack(fx, sub, 1);
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 5);
+	fx_advance(fx, 7 * DAY + 1);
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 2);
+	assert_int_equal(fx_entries(fx, T_FEED), 2);
+	assert_int_equal(fx_told(fx, STORE_RETIRED)->items, 3);
+	assert_fetch(fx, sub, LANE_ROUTINE, "2 3 skip4-5");
+	fx_ack(fx, sub, 2);
+	fx_ack(fx, sub, 3);
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 0);
+	assert_int_equal(fx_entries(fx, T_BODIES), 0);
+	assert_receipts(fx, sub, "1A 2A 3A");
+	/* the identity is still known, positions go on */
+	assert_int_equal(fx_put(fx, .uri = "urn:x1", .channel = "a").result, RESULT_DUPLICATE);
+	assert_int_equal(fx_put(fx, .uri = "urn:n", .channel = "a").position, 6);
+}
+
+/* settled young, behind the pass that went by: it must come by again when keep is over */
+static void settled_behind_the_pass_goes_in_its_time(void **state)
+{
+	struct fx *fx = *state;
+	uint32_t sub = fx_sub(fx, "a", true);
+
+	fx_items(fx, "x", 2, "a");
+	fx_advance(fx, 8 * DAY);
+	fx_items(fx, "y", 2, "a");
+	fx_maintain(fx); /* passes the first two: owed */
+	items_usage_fake(fx->items, 85);
+	fx_maintain(fx); /* no keep now: passes all four */
+	items_usage_fake(fx->items, 0);
+	fx_settle_as(fx, sub, SETTLE_ACKED, 3, 3);
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 4);
+	fx_ack(fx, sub, 1);
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 3);
+	fx_advance(fx, 8 * DAY);
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 2);
+	assert_fetch(fx, sub, LANE_ROUTINE, "2 4");
+}
+
+static void keep_is_shortened_when_nearly_full(void **state)
+{
+	struct fx *fx = *state;
+	uint32_t sub = fx_sub(fx, "a", true);
+
+	fx_items(fx, "x", 2, "a");
+	fx_items(fx, "y", 2, "b");
+	fx_ack(fx, sub, 1);
+	items_usage_fake(fx->items, 79);
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 4);
+	items_usage_fake(fx->items, 80);
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 1);
+	items_usage_fake(fx->items, 0);
+	fx_items(fx, "z", 1, "b");
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 2);
+	items_photos_percent(fx->items, 80); /* the other environment counts as well */
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 1);
+}
+
+static void rights_and_generations_decide(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("a", true);
+
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_items(fx, "x", 1, "a");
+	fx_items(fx, "y", 1, "b");
+	def.subs[0].channels = "b"; /* 1 is owed by the old generation */
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_items(fx, "z", 1, "b");
+	fx_items(fx, "w", 1, "a");
+	fx_advance(fx, 8 * DAY);
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 2);
+	assert_fetch(fx, def.subs[0].number, LANE_ROUTINE, "1 (2-)3 skip4-4");
+	def.subs[0].rights = "b";
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 1);
+}
+
+static void frozen_still_counts(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("a", true), none = { .partners_n = 0 };
+
+	fx->store.orphan_keep_ms = 20 * DAY;
+	items_reload(fx->items, &fx->store);
+	def.subs[0].backlog_age_ms = 5 * DAY;
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_items(fx, "x", 2, "a");
+	assert_int_equal(fx_define(fx, &none), 0);
+	fx_advance(fx, 15 * DAY);
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 2); /* neither expired nor retired */
+	fx_advance(fx, 6 * DAY);
+	fx_maintain(fx);
+	assert_non_null(fx_told(fx, STORE_FORGOTTEN));
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 0);
+}
+
+static void last_use_tells_the_part(void **state)
+{
+	struct fx *fx = *state;
+	struct store_part parts[2] = { { .number = 7, .size = 1, .name = slice_str("a") },
+				       { .number = 8, .size = 1, .name = slice_str("b") } };
+	uint32_t sub;
+
+	items_close(&fx->items);
+	fx->conf.unused = on_unused;
+	unused_n = 0;
+	assert_int_equal(fx_open(fx), 0);
+	sub = fx_sub(fx, "*", true);
+	fx_put(fx, .uri = "urn:1", .parts = parts, .parts_n = 2);
+	fx_put(fx, .uri = "urn:2", .parts = parts, .parts_n = 1);
+	fx_ack(fx, sub, 1);
+	fx_advance(fx, 8 * DAY);
+	fx_maintain(fx);
+	assert_int_equal(unused_n, 1);
+	assert_int_equal(unused[0], 8);
+	fx_ack(fx, sub, 2);
+	fx_maintain(fx);
+	assert_int_equal(unused_n, 2);
+	assert_int_equal(unused[1], 7);
+	assert_int_equal(fx_entries(fx, T_USES), 0);
+}
+
+static void held_never_withheld_with_keep(void **state)
+{
+	struct fx *fx = *state;
+
+	fx_sub(fx, "*", true);
+	fx_put(fx, .uri = "urn:e", .embargo_ms = fx->wall_ms + 100 * DAY);
+	fx_put(fx, .uri = "urn:w", .status = STATUS_WITHHELD);
+	fx_advance(fx, 6 * DAY);
+	items_usage_fake(fx->items, 85);
+	for (unsigned i = 0; i < 8; i++)
+		fx_maintain(fx);
+	items_usage_fake(fx->items, 0);
+	assert_int_equal(fx_entries(fx, T_HELD), 2);
+	fx_advance(fx, 2 * DAY);
+	for (unsigned i = 0; i < 8; i++)
+		fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_HELD), 1);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 1);
+	fx_advance(fx, 93 * DAY);
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_HELD), 0);
+	assert_int_equal(fx_entries(fx, T_FEED), 1);
+}
+
+static void held_ones_that_were_killed_go(void **state)
+{
+	struct fx *fx = *state;
+
+	fx_put(fx, .uri = "urn:e", .embargo_ms = fx->wall_ms + 100 * DAY);
+	fx_put(fx, .uri = "urn:e", .version = "2", .status = STATUS_CANCELED);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 2);
+	fx_advance(fx, 8 * DAY);
+	for (unsigned i = 0; i < 8; i++)
+		fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 0);
+	/* the tombstone stands for ever */
+	fx_advance(fx, 500 * DAY);
+	for (unsigned i = 0; i < 16; i++)
+		fx_maintain(fx);
+	assert_int_equal(fx_put(fx, .uri = "urn:e", .version = "1").code, NX_EKILLED);
+}
+
+static void history_ends(void **state)
+{
+	struct fx *fx = *state;
+	uint32_t sub = fx_sub(fx, "*", true);
+
+	fx_items(fx, "x", 40, "a");
+	for (uint64_t i = 1; i <= 40; i++)
+		fx_ack(fx, sub, i);
+	fx_advance(fx, 8 * DAY);
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 0);
+	assert_int_equal(fx_entries(fx, T_STORIES), 80);
+	for (unsigned i = 0; i < 10; i++)
+		fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_STORIES), 80);
+	fx_advance(fx, 400 * DAY);
+	for (unsigned i = 0; i < 20; i++)
+		fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_STORIES), 0);
+	assert_int_equal(fx_entries(fx, T_RECEIPTS), 0);
+}
+
+/* ---- expiry */
+static void old_debts_expire_kills_last(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("*", true);
+	uint32_t sub;
+
+	def.subs[0].backlog_age_ms = 10 * DAY;
+	assert_int_equal(fx_define(fx, &def), 0);
+	sub = def.subs[0].number;
+	fx_put(fx, .uri = "urn:k", .status = STATUS_CANCELED);
+	fx_items(fx, "x", 2, "a");
+	fx_advance(fx, 6 * DAY);
+	fx_items(fx, "y", 1, "a");
+	fx_maintain(fx);
+	assert_int_equal(fx_told(fx, STORE_NEAR_DEBT)->percent, 50);
+	fx_maintain(fx);
+	assert_int_equal(told_n(fx, STORE_NEAR_DEBT), 1);
+	assert_int_equal(fx_claim(fx, sub).expired, 0);
+	fx_advance(fx, 4 * DAY + 1000);
+	fx_maintain(fx);
+	assert_int_equal(fx_claim(fx, sub).expired, 3);
+	assert_receipts(fx, sub, "1X! 2X 3X");
+	assert_rows(fx, sub, "4-g1");
+	/* the kill in a later event than the others */
+	assert_int_equal(fx_told(fx, STORE_EXPIRED)->first, 1);
+	assert_int_equal(fx_told(fx, STORE_EXPIRED)->items, 1);
+	assert_int_equal(told_n(fx, STORE_EXPIRED), 2);
+	fx_reopen(fx);
+	fx_maintain(fx);
+	assert_int_equal(fx_claim(fx, sub).expired, 3);
+	fx_advance(fx, 5 * DAY); /* 9 days: the fourth is near */
+	fx_maintain(fx);
+	assert_int_equal(fx_told(fx, STORE_NEAR_DEBT)->percent, 80);
+}
+
+static void a_clock_that_jumps_expires_nothing(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("*", true);
+
+	def.subs[0].backlog_age_ms = 10 * DAY;
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_items(fx, "x", 2, "a");
+	fx_maintain(fx);
+	fx->wall_ms += 100 * DAY;
+	fx->boot_ms += 1000;
+	fx_maintain(fx);
+	assert_null(fx_told(fx, STORE_EXPIRED));
+	assert_int_equal(fx_entries(fx, T_ITEMS), 2);
+}
+
+static void too_large_a_backlog_expires_oldest_first(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("a", true);
+	uint32_t sub;
+
+	def.subs[0].backlog_size = 17 * 10; /* ten items */
+	assert_int_equal(fx_define(fx, &def), 0);
+	sub = def.subs[0].number;
+	fx_items(fx, "n", 30, "b"); /* no matter: not its own */
+	fx_items(fx, "x", 6, "a");
+	fx_maintain(fx);
+	assert_int_equal(fx_told(fx, STORE_NEAR_DEBT)->percent, 50);
+	fx_put(fx, .uri = "urn:k", .channel = "a", .status = STATUS_CANCELED); /* 37 */
+	fx_items(fx, "y", 5, "a");
+	fx_advance(fx, 20000);
+	fx_maintain(fx);
+	assert_int_equal(fx_claim(fx, sub).expired, 2);
+	assert_receipts(fx, sub, "31X 32X");
+	assert_fetch(fx, sub, LANE_FLASH, "37");
+	def.subs[0].backlog_size = 17;
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_advance(fx, 20000);
+	fx_maintain(fx);
+	assert_int_equal(fx_claim(fx, sub).expired, 11); /* all but the kill */
+	assert_fetch(fx, sub, LANE_FLASH, "37");
+}
+
+static void at_the_mark_the_oldest_of_all_goes(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("a", true);
+
+	def.subs[1] = def.subs[0];
+	def.subs[1].name = "t";
+	def.subs[1].channels = "b";
+	def.subs_n = 2;
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_items(fx, "x", 5, "a");
+	fx_items(fx, "y", 1000, "b");
+	fx_maintain(fx);
+	items_usage_fake(fx->items, 90);
+	while (items_expire(fx->items, fx->wall_ms) == 1)
+		;
+	assert_int_equal(fx_claim(fx, def.subs[0].number).expired, 5);
+	assert_in_range(fx_claim(fx, def.subs[1].number).expired, 50, 300);
+	/* no more before retirement had its turn */
+	while (items_expire(fx->items, fx->wall_ms) == 1)
+		;
+	assert_in_range(fx_claim(fx, def.subs[1].number).expired, 50, 300);
+	items_usage_fake(fx->items, 0);
+	fx_maintain(fx);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, fx_setup, fx_teardown)
+		T(goes_after_keep_when_nobody_is_owed),
+		T(settled_behind_the_pass_goes_in_its_time),
+		T(keep_is_shortened_when_nearly_full),
+		T(rights_and_generations_decide),
+		T(frozen_still_counts),
+		T(last_use_tells_the_part),
+		T(held_never_withheld_with_keep),
+		T(held_ones_that_were_killed_go),
+		T(history_ends),
+		T(old_debts_expire_kills_last),
+		T(a_clock_that_jumps_expires_nothing),
+		T(too_large_a_backlog_expires_oldest_first),
+		T(at_the_mark_the_oldest_of_all_goes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
