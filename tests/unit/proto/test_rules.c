@@ -8,12 +8,15 @@ static bool one_item(void *arg, enum session_class class, uint64_t id, struct se
 {
 	unsigned *left = arg;
 
+	static const char longer[5000];
+
 	(void)id;
-	if (class != CLASS_ROUTINE || *left == 0)
+	if (*left == 0)
 		return false;
 	--*left;
 	out->envelope = slice_str("{}");
-	out->document = slice_str(document);
+	out->document =
+		class == CLASS_BACKLOG ? slice_of(longer, sizeof(longer)) : slice_str(document);
 	return true;
 }
 
@@ -39,6 +42,28 @@ static void sends_items(struct session *session)
 	(void)listen_to(session, &said, SAID_MAX);
 	assert_int_equal(session_open_out(session), 2);
 	wire_done(&wire);
+}
+
+/* a routine item of which only the first frame is out */
+static void half_sends(struct session *session)
+{
+	static uint8_t frame[FRAME_HEADER + FRAME_FLOOR];
+	static struct heard heard;
+	struct wire wire = { 0 };
+
+	w_credit(&wire, 0, 1, 1000);
+	heard.n = 0;
+	assert_int_equal(feed_wire(session, &wire, &heard), 0);
+	session_item_ready(session, CLASS_BACKLOG);
+	assert_true(session_frame(session, frame, sizeof(frame), 1024, 0, 0) > 0);
+	assert_int_equal(session_open_out(session), 1);
+	wire_done(&wire);
+}
+
+static void cuts_off(struct session *session)
+{
+	half_sends(session);
+	session_withdraw(session, 1, NX_EKILLED);
 }
 
 static void needs_part(struct session *session)
@@ -156,6 +181,10 @@ LIE(need_endless)        { w_need(w, 1, UINT64_MAX - 1, 5); }
 LIE(need_endless_length) { w_need(w, 1, 5, UINT64_MAX - 1); }
 LIE(need_seventeen)      { for (unsigned i = 1; i <= 17; i++) w_need(w, i, 0, 1); }
 LIE(need_elsewhere)      { w_need(w, 1, 0, 10); w_need(w, 1, 11, 10); }
+LIE(ack_half)            { w_ack(w, 1, 0, 2); }
+LIE(refuse_half)         { w_json(w, FRAME_REFUSE, document); }
+LIE(refuse_cut_twice)    { refuse_half(w); refuse_half(w); }
+LIE(need_overlaps)       { w_need(w, 1, 0, 10); w_need(w, 1, 9, 10); }
 LIE(need_other_hash)     { w_need(w, 1, 0, 10); w_need(w, 1, 10, 10); w->p[w->n - 1] = 'y'; }
 LIE(need_stopped)        { w_need(w, 1, 0, 10); w_number(w, FRAME_STOP, 1); w_need(w, 1, 10, 10); }
 LIE(stop_unknown)        { w_number(w, FRAME_STOP, 1); }
@@ -240,6 +269,9 @@ static const struct lie {
 	ROW(claims, subscribed_twice, NX_ECLAIM)        ROW(claims, unsubscribed_unheld, NX_ECLAIM)
 	ROW(NULL, unsubscribed_no_ask, NX_ECLAIM)       ROW(NULL, unsubscribe_zero, NX_ECLAIM)
 	ROW(gives_claim, unsubscribe_four, NX_ECLAIM)   ROW(NULL, subscribe_65, NX_ECLAIMFLOOD)
+	ROW(half_sends, ack_half, NX_EACK)              ROW(half_sends, refuse_half, NX_EACK)
+	ROW(cuts_off, ack_half, NX_EACK)                ROW(cuts_off, refuse_cut_twice, NX_EACK)
+	ROW(NULL, need_overlaps, NX_ENEED)
 #undef ROW
 };
 // clang-format on
@@ -392,6 +424,53 @@ static void claims_unread_end_in_claim_flood(void **state)
 	wire_done(&wire);
 }
 
+static void a_release_said_twice_is_told_once(void **state)
+{
+	static struct heard heard;
+	struct session *session = greeted(&plain);
+	struct wire wire = { 0 };
+
+	(void)state;
+	gives_claim(session);
+	w_unsubscribe(&wire, 3);
+	w_unsubscribe(&wire, 3);
+	w_unsubscribe(&wire, 2); /* below the highest: may have ended */
+	heard.n = 0;
+	assert_int_equal(feed_wire(session, &wire, &heard), 0);
+	assert_int_equal(heard.n, 1);
+	session_free(&session);
+	wire_done(&wire);
+}
+
+static void the_oldest_need_is_forgotten_never_an_open_one(void **state)
+{
+	static struct heard heard;
+	static struct said said;
+	uint8_t sha256[32] = { 5 };
+	struct session *session = greeted(&plain);
+	struct wire wire = { 0 };
+
+	(void)state;
+	heard.n = 0;
+	assert_int_equal(session_need(session, sha256, 0, 100), 1); /* stays open */
+	for (uint64_t handle = 2; handle <= 200; handle++) {
+		assert_int_equal(session_need(session, sha256, 0, 10), handle);
+		session_stop(session, handle);
+		(void)listen_to(session, &said, SAID_MAX);
+	}
+	w_data(&wire, 1, 0, 100);
+	w_data(&wire, 2, 0, 10); /* late, and forgotten: still within what was asked for */
+	w_data(&wire, 200, 0, 10);
+	assert_int_equal(feed_wire(session, &wire, &heard), 0);
+	assert_int_equal(heard.n, 1);
+	assert_false(session_need_more(session, 2, 10));
+	assert_true(session_need_more(session, 1, 10));
+	w_data(&wire, 3, 0, 10 * 199); /* more than all forgotten ones together */
+	assert_int_equal(feed_wire(session, &wire, &heard), NX_EDATA);
+	session_free(&session);
+	wire_done(&wire);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -399,6 +478,8 @@ int main(void)
 		cmocka_unit_test(the_first_frame_is_hello),
 		cmocka_unit_test(gones_unread_end_in_need_flood),
 		cmocka_unit_test(claims_unread_end_in_claim_flood),
+		cmocka_unit_test(a_release_said_twice_is_told_once),
+		cmocka_unit_test(the_oldest_need_is_forgotten_never_an_open_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
