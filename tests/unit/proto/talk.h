@@ -206,3 +206,35 @@ static inline void ack_all(struct side *side, struct session_event *ev)
 				       NX_EBUSY, NX_LATER, 5, "later"),
 			0);
 }
+
+/* the two sides of a test: TALK(name) makes them before it and takes them away after */
+static struct side *a, *b;
+
+static inline int talk_setup(void **state)
+{
+	(void)state;
+	a = malloc(sizeof(*a));
+	b = malloc(sizeof(*b));
+	assert_non_null(a);
+	assert_non_null(b);
+	side_init(a, b, NULL);
+	side_init(b, a, NULL);
+	return 0;
+}
+
+static inline int talk_teardown(void **state)
+{
+	(void)state;
+	side_done(a);
+	side_done(b);
+	free(a);
+	free(b);
+	return 0;
+}
+static inline void open_windows(void)
+{
+	session_window(a->session, LANE_ROUTINE, 64, 4 << 20);
+	session_window(b->session, LANE_ROUTINE, 64, 4 << 20);
+	talk(a, b);
+}
+#define TALK(name) cmocka_unit_test_setup_teardown(name, talk_setup, talk_teardown)

@@ -7,7 +7,7 @@
 #define HASH "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"
 #define PART(name)                                                                                 \
 	"{\"name\":\"" name "\",\"contentType\":\"image/jpeg\",\"size\":5,\"sha256\":\"" HASH "\"" \
-											      "}"
+	"}"
 
 static int r_of(const char *json, unsigned parts_max)
 {
