@@ -310,12 +310,8 @@ static void appended(struct store *store, struct store_part_append *append)
 /* what a request carries that was the room's */
 static void let_go(struct store_req *req)
 {
-	struct store_put *put = (struct store_put *)req;
-
-	if (req->kind != REQ_PUT)
-		return;
-	free((struct receipt *)put->receipt);
-	put->receipt = NULL;
+	if (req->kind == REQ_PUT)
+		items_receipt_free((struct store_put *)req);
 }
 
 static void finished(struct store *store, struct store_req *req)

@@ -264,6 +264,7 @@ struct store_fetch {
 	uint64_t skip_first;   /* if != 0: skip_first..next-1 did not match: settle as SKIPPED */
 	bool end;	       /* nothing more up to upto (or the feed's end) */
 	int64_t retry_at_ms;   /* earliest not-before among rows passed by, INT64_MAX when none */
+	bool kills_only;       /* it has so many rows of debts that nothing but kills may be sent out of turn */
 };
 void store_fetch_done(struct store_fetch *fetch);
 struct store_read_part {
