@@ -86,7 +86,7 @@ void conn_opened(struct conn *conn);
 /* listen said refused(): let the alert arrive, then go */
 void conn_leave(struct conn *conn);
 
-/* -- conn_tls.c. Each may end in a callback that closes the conn */
+/* -- conn_tls.c and conn_out.c. Each may end in a callback that closes the conn */
 void conn_shake(struct conn *conn);
 void conn_read(struct conn *conn);
 void conn_write(struct conn *conn);
@@ -97,3 +97,5 @@ void conn_broke(struct conn *conn, int ssl_error, int sys);
 void conn_end(struct conn *conn, enum conn_event last); /* no more events after this one */
 void conn_later(struct conn *conn);                     /* conn_write() at the end of the turn */
 void conn_read_again(struct conn *conn);                /* conn_read() too */
+void conn_before(struct conn *conn);                    /* each call into OpenSSL */
+void conn_count_turn(struct conn *conn); /* is it a new turn? then its counts begin at 0 */

@@ -1,219 +1,19 @@
 /*
- * listen.c - see listen.h. A guest is a connection between accept and the end of its handshake:
- * first a descriptor that is silent, then, with its first octet, a conn.
+ * listen.c - see listen.h: the doors, and when they are open. Who has come in but is not proven yet
+ * is in guest.c.
  */
 #include <errno.h>
 #include <event2/event.h>
-#include <event2/event_struct.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "net/conn_priv.h"
-#include "net/listen.h"
+#include "net/listen_priv.h"
 
 #define ACCEPTS_A_TURN 64
-#define STEPS_A_TURN   4 /* of handshakes; each may cost a millisecond */
 #define PAUSE_MS       100
-
-struct guest {
-	struct listen *listen;
-	struct guest *prev, *next;
-	struct guest *next_waiting; /* has spoken, waits for another handshake to end */
-	struct conn *conn;          /* NULL while silent */
-	struct place *place;
-	int fd; /* -1 when it is the conn's */
-	bool waiting;
-	struct event event; /* the first octet or the deadline; then the deadline alone */
-	int64_t until_ms;
-	char address[64];
-};
-
-struct door {
-	struct listen *listen;
-	struct event event;
-	int fd;
-	char address[64];
-};
-
-struct listen {
-	struct loop *loop;
-	struct tls *tls;
-	struct gate *gate;
-	struct listen_limits limits;
-	struct listen_ops ops;
-	void *arg;
-	struct guest *guests;
-	struct guest *first_waiting, *last_waiting;
-	unsigned handshakes;
-	uint64_t number; /* of the last conn */
-	uint64_t turn;
-	unsigned steps; /* handshake steps in that turn */
-	int spare;      /* a descriptor to give up when there are none: so that we can say no */
-	bool open, closing;
-	struct event pause;
-	unsigned n;
-	struct door doors[];
-};
-
-static void let_in(struct listen *listen);
-
-/* -- guests */
-
-static void drop_waiting(struct guest *guest)
-{
-	struct listen *listen = guest->listen;
-	struct guest **at = &listen->first_waiting, *before = NULL;
-
-	if (!guest->waiting)
-		return;
-	for (; *at != guest; at = &(*at)->next_waiting)
-		before = *at;
-	*at = guest->next_waiting;
-	if (listen->last_waiting == guest)
-		listen->last_waiting = before;
-	guest->waiting = false;
-}
-
-/* frees the guest; its conn, if there is one, has gone its own way */
-static void guest_free(struct guest *guest)
-{
-	struct listen *listen = guest->listen;
-
-	event_del(&guest->event);
-	drop_waiting(guest);
-	if (guest->prev)
-		guest->prev->next = guest->next;
-	else
-		listen->guests = guest->next;
-	if (guest->next)
-		guest->next->prev = guest->prev;
-	if (guest->conn != NULL)
-		listen->handshakes--;
-	if (guest->fd >= 0)
-		close(guest->fd);
-	gate_leave(&guest->place);
-	free(guest);
-}
-
-static void tell_refused(struct listen *listen, const char *address, int code, const char *words,
-			 const struct tls_peer *peer)
-{
-	listen->ops.refused(listen->arg, address, code, words, peer);
-}
-
-static void guest_refuse(struct guest *guest, int code, const char *words)
-{
-	struct listen *listen = guest->listen;
-	struct conn *conn = guest->conn;
-	bool seen = conn && conn->talk.seen;
-	char address[64];
-
-	memcpy(address, guest->address, sizeof(address));
-	guest_free(guest);
-	if (!listen->closing)
-		tell_refused(listen, address, code, words, seen ? &conn->talk.peer : NULL);
-	if (conn != NULL && code != NX_EEOF && !listen->closing)
-		conn_leave(conn);
-	else
-		conn_close(&conn);
-	let_in(listen);
-}
-
-/* struct conn_shake */
-static void shake_done(void *arg, struct conn *conn, int code)
-{
-	struct guest *guest = arg;
-	struct listen *listen = guest->listen;
-
-	if (code < 0) {
-		guest_refuse(guest, code, conn->why.words);
-		return;
-	}
-	guest_free(guest);
-	listen->ops.opened(listen->arg, conn);
-	conn_opened(conn);
-	let_in(listen);
-}
-
-static bool may_step(void *arg)
-{
-	struct listen *listen = ((struct guest *)arg)->listen;
-
-	if (listen->turn != loop_turn(listen->loop)) {
-		listen->turn = loop_turn(listen->loop);
-		listen->steps = 0;
-	}
-	return listen->steps++ < STEPS_A_TURN;
-}
-
-static void on_guest(evutil_socket_t fd, short what, void *arg);
-
-static void guest_wait(struct guest *guest, short what)
-{
-	int64_t ms = guest->until_ms - loop_now_ms(guest->listen->loop);
-
-	if (ms < 0)
-		ms = 0;
-	event_del(&guest->event);
-	event_assign(&guest->event, loop_base(guest->listen->loop), what ? guest->fd : -1, what,
-		     on_guest, guest);
-	event_add(&guest->event, &(struct timeval){ ms / 1000, ms % 1000 * 1000 });
-}
-
-static void guest_shake(struct guest *guest)
-{
-	struct listen *listen = guest->listen;
-	struct conn_shake shake = { .done = shake_done, .may_step = may_step, .arg = guest };
-	int r = conn_begin(listen->loop, guest->fd, &guest->place, listen->tls, guest->address,
-			   ++listen->number, &shake, &guest->conn);
-
-	if (r < 0) {
-		guest_refuse(guest, r, "out of memory");
-		return;
-	}
-	guest->fd = -1;
-	listen->handshakes++;
-	guest_wait(guest, 0);
-	conn_read_again(guest->conn); /* its first octets are there */
-}
-
-static void guest_spoke(struct guest *guest)
-{
-	struct listen *listen = guest->listen;
-	char octet;
-	ssize_t n = recv(guest->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT);
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-		guest_wait(guest, EV_READ);
-	} else if (n <= 0) {
-		guest_refuse(guest, NX_EEOF, n < 0 ? strerror(errno) : "closed without a word");
-	} else if (listen->handshakes < listen->limits.handshakes_max) {
-		guest_shake(guest);
-	} else {
-		guest->waiting = true;
-		guest->next_waiting = NULL;
-		*(listen->last_waiting ? &listen->last_waiting->next_waiting
-				       : &listen->first_waiting) = guest;
-		listen->last_waiting = guest;
-		guest_wait(guest, 0);
-	}
-}
-
-static void on_guest(evutil_socket_t fd, short what, void *arg)
-{
-	struct guest *guest = arg;
-
-	(void)fd;
-	if (what & EV_READ)
-		guest_spoke(guest);
-	else if (guest->conn != NULL || guest->waiting)
-		guest_refuse(guest, NX_ESLOW, "the handshake took too long");
-	else
-		guest_refuse(guest, NX_ESLOW, "silent since it connected");
-}
 
 /* -- doors */
 
@@ -231,14 +31,14 @@ static void doors_open(struct listen *listen, bool open)
 }
 
 /* a handshake ended: the next one, and open the doors again */
-static void let_in(struct listen *listen)
+void listen_let_in(struct listen *listen)
 {
 	if (listen->closing)
 		return;
 	while (listen->first_waiting && listen->handshakes < listen->limits.handshakes_max) {
 		struct guest *guest = listen->first_waiting;
 
-		drop_waiting(guest);
+		guest_stop_waiting(guest);
 		guest_shake(guest);
 	}
 	if (listen->handshakes < listen->limits.handshakes_max &&
@@ -249,7 +49,7 @@ static void let_in(struct listen *listen)
 static void on_pause_over(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
-	let_in(arg);
+	listen_let_in(arg);
 }
 
 static int spare_open(void)
@@ -278,39 +78,7 @@ static void out_of_descriptors(struct listen *listen, int fd, const char *words)
 	if (guest < 0)
 		return;
 	gate_address_text((struct sockaddr *)&from, address, sizeof(address));
-	tell_refused(listen, address, NX_ETOOMANY, words, NULL);
-}
-
-static void welcome(struct listen *listen, int fd, const struct sockaddr *from)
-{
-	struct guest *guest = calloc(1, sizeof(*guest));
-	char address[64];
-	int r = NX_ENOMEM;
-
-	gate_address_text(from, address, sizeof(address));
-	if (guest != NULL)
-		r = gate_enter(listen->gate, from, listen->limits.connections_max,
-			       listen->limits.connections_per_address, &guest->place);
-	if (r < 0) {
-		close(fd);
-		free(guest);
-		tell_refused(listen, address, r,
-			     r == NX_EADDRESS   ? "too many connections from this address"
-			     : r == NX_ETOOMANY ? "too many connections"
-						: "out of memory",
-			     NULL);
-		return;
-	}
-	guest->listen = listen;
-	guest->fd = fd;
-	guest->next = listen->guests;
-	if (guest->next)
-		guest->next->prev = guest;
-	listen->guests = guest;
-	guest->until_ms = loop_now_ms(listen->loop) + listen->limits.handshake_ms;
-	memcpy(guest->address, address, sizeof(address));
-	event_assign(&guest->event, loop_base(listen->loop), -1, 0, on_guest, guest);
-	guest_wait(guest, EV_READ);
+	listen->ops.refused(listen->arg, address, NX_ETOOMANY, words, NULL);
 }
 
 static void on_door(evutil_socket_t fd, short what, void *arg)
@@ -329,7 +97,7 @@ static void on_door(evutil_socket_t fd, short what, void *arg)
 		}
 		guest = accept4(fd, (struct sockaddr *)&from, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (guest >= 0) {
-			welcome(listen, guest, (struct sockaddr *)&from);
+			guest_new(listen, guest, (struct sockaddr *)&from);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
@@ -465,7 +233,7 @@ void listen_reload(struct listen *listen, struct tls *tls, const struct listen_l
 	listen->tls = tls_ref(tls);
 	tls_free(&old);
 	listen->limits = *limits;
-	let_in(listen);
+	listen_let_in(listen);
 }
 
 const char *listen_address(const struct listen *listen, unsigned i)

@@ -3,7 +3,9 @@
  * refused.
  *
  * The SSL object is made when the first octet is there, so that a silent socket costs a descriptor
- * and a few hundred octets. Thread: loop.
+ * and a few hundred octets. An IPv6 address counts by its first 64 bits. A refused peer gets its
+ * alert, and up to a second to read it; it counts as a connection until then. Neither callback may
+ * call listen_close(). Thread: loop.
  */
 #pragma once
 #include "net/conn.h"
@@ -34,5 +36,5 @@ void listen_close(struct listen **listen); /* handshakes in flight end too; live
 void listen_reload(struct listen *listen, struct tls *tls, const struct listen_limits *limits);
 /* the bound address of the i-th listener with its real port; NULL past the end */
 const char *listen_address(const struct listen *listen, unsigned i);
-/* a conn is closed: its address counts one less (conn.c calls it through a private header) */
+/* connections that stand: guests in their handshake, live conns, refused ones on their way out */
 unsigned listen_connections(const struct listen *listen);

@@ -1,5 +1,5 @@
 /*
- * tls.c - see tls.h. One SSL_CTX, its callbacks, and the translation of OpenSSL's errors.
+ * tls.c - see tls.h. One SSL_CTX and its callbacks.
  *
  * What a callback refuses is remembered in the struct tls_talk of the SSL, because the error that
  * OpenSSL reports afterwards says only that a callback failed.
@@ -138,7 +138,7 @@ static void on_message(int sent, int version, int type, const void *p, size_t n,
 
 /* -- making one */
 
-static const char *openssl_words(void)
+const char *tls_words(void)
 {
 	const char *words = ERR_reason_error_string(ERR_peek_error());
 
@@ -191,7 +191,7 @@ static int load_key(SSL_CTX *ctx, const char *path, struct why *why)
 	key = PEM_read_bio_PrivateKey(bio, NULL, no_phrase, NULL);
 	if (key == NULL || SSL_CTX_use_PrivateKey(ctx, key) != 1)
 		r = why_set(why, NX_ECONF, "%s is no private key that can be used (%s)", path,
-			    openssl_words());
+			    tls_words());
 	EVP_PKEY_free(key);
 	BIO_free(bio);
 	return r;
@@ -207,7 +207,7 @@ static int load(struct tls *tls, const char *key_file, const char *certificate_f
 			       certificate_file, strerror(errno));
 	if (SSL_CTX_use_certificate_chain_file(tls->ctx, certificate_file) != 1)
 		return why_set(why, NX_ECONF, "%s is no certificate that can be used (%s)",
-			       certificate_file, openssl_words());
+			       certificate_file, tls_words());
 	ERR_clear_error();
 	r = load_key(tls->ctx, key_file, why);
 	if (r < 0)
@@ -238,6 +238,7 @@ static bool set_up(SSL_CTX *ctx, struct tls *tls)
 	SSL_CTX_clear_mode(ctx,
 			   SSL_MODE_AUTO_RETRY); /* one record a call, so that guards are asked */
 	SSL_CTX_set_read_ahead(ctx, 1);
+	SSL_CTX_set_default_read_buffer_len(ctx, 64 << 10); /* a tenth less work a GB */
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	SSL_CTX_set_cert_verify_callback(ctx, on_certificate, tls);
 	SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
@@ -258,7 +259,7 @@ int tls_new(const char *key_file, const char *certificate_file, tls_admit_fn *ad
 	*tls = (struct tls){ .refs = 1, .admit = admit, .arg = arg };
 	tls->ctx = SSL_CTX_new(TLS_server_method());
 	if (tls->ctx == NULL || !set_up(tls->ctx, tls))
-		r = why_set(why, NX_ENOMEM, "OpenSSL cannot be set up (%s)", openssl_words());
+		r = why_set(why, NX_ENOMEM, "OpenSSL cannot be set up (%s)", tls_words());
 	else
 		r = load(tls, key_file, certificate_file, why);
 	if (r == 0) {
@@ -312,60 +313,4 @@ SSL *tls_begin(struct tls *tls, int fd, struct tls_talk *talk)
 int tls_ask(struct tls *tls, const struct tls_peer *peer, void **ret_partner)
 {
 	return tls->admit(tls->arg, peer, ret_partner);
-}
-
-static int refusal(int code, struct why *why)
-{
-	static const struct {
-		int code;
-		const char *words;
-	} rows[] = {
-		{ NX_EOLDTLS, "the peer does not offer TLS 1.3" },
-		{ NX_EALPN, "the peer does not ask for newsxd/1 (ALPN)" },
-		{ NX_EUNKNOWNKEY, "no partner has this key" },
-		{ NX_EEXPIRED, "the certificate is out of its time" },
-		{ NX_ETOOMANY, "this partner has too many connections" },
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (rows[i].code == code)
-			return why_set(why, code, "%s", rows[i].words);
-	return why_set(why, code, "%s", nx_word(code));
-}
-
-static int ssl_why(struct why *why)
-{
-	unsigned long e = ERR_peek_error();
-
-	switch (ERR_GET_REASON(e)) {
-	case SSL_R_UNEXPECTED_EOF_WHILE_READING:
-		return why_set(why, NX_EEOF, "the peer went away without a word");
-	case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
-		return why_set(why, NX_ENOCERT, "the peer showed no certificate");
-	case SSL_R_UNSUPPORTED_PROTOCOL:
-	case SSL_R_VERSION_TOO_LOW:
-		return refusal(NX_EOLDTLS, why);
-	case SSL_R_RECORD_TOO_SMALL: /* OpenSSL's own count of empty records, 32 */
-		return why_set(why, NX_EKEYUPDATE, "too many empty records");
-	default:
-		return why_set(why, NX_ETLS, "TLS: %s", openssl_words());
-	}
-}
-
-int tls_why(const struct tls_talk *talk, int ssl_error, int sys, struct why *why)
-{
-	int r;
-
-	if (talk->flood)
-		r = why_set(why, NX_EKEYUPDATE, "too many key updates or empty records");
-	else if (talk->refused < 0)
-		r = refusal(talk->refused, why);
-	else if (ssl_error == SSL_ERROR_ZERO_RETURN)
-		r = why_set(why, NX_EEOF, "the peer closed");
-	else if (ssl_error == SSL_ERROR_SYSCALL)
-		r = why_set(why, NX_EEOF, "%s", sys ? strerror(sys) : "the peer went away");
-	else
-		r = ssl_why(why);
-	ERR_clear_error();
-	return r;
 }

@@ -37,3 +37,4 @@ int tls_peer_of(X509 *certificate, struct tls_peer *ret);
 /* the code and words of an SSL_get_error() that is neither WANT_READ nor WANT_WRITE; empties
  * OpenSSL's queue. sys is errno as it was after the call */
 int tls_why(const struct tls_talk *talk, int ssl_error, int sys, struct why *why);
+const char *tls_words(void); /* the first of OpenSSL's errors, in its words */
