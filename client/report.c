@@ -22,11 +22,8 @@ static const char *retry_word(const struct outcome *outcome)
 	return outcome->retry == NX_LATER ? "later" : "never";
 }
 
-void report_line(struct buf *to, const struct outcome *outcome)
+static void receipt(struct buf *to, const struct outcome *outcome)
 {
-	buf_addf(to, "%s", outcome->result);
-	name_or_dash(to, outcome->uri);
-	name_or_dash(to, outcome->version);
 	if (outcome->has_seq)
 		buf_addf(to, " seq=%" PRIu64, outcome->seq);
 	if (outcome->ms >= 0)
@@ -35,18 +32,31 @@ void report_line(struct buf *to, const struct outcome *outcome)
 		buf_addf(to, " folder=");
 		text_name(to, slice_str(outcome->folder));
 	}
-	if (outcome->code != NULL) {
-		buf_addf(to, " code=");
-		text_words(to, slice_str(outcome->code));
-		buf_addf(to, " %s: ", retry_word(outcome));
-		text_words(to, slice_str(outcome->words));
-		/* the words of a file that could not be sent say nothing without its name */
-		if (outcome->uri.n == 0 && outcome->file != NULL) {
-			buf_addf(to, " (");
-			text_words(to, slice_str(outcome->file));
-			buf_addf(to, ")");
-		}
+}
+
+static void refusal(struct buf *to, const struct outcome *outcome)
+{
+	buf_addf(to, " code=");
+	text_words(to, slice_str(outcome->code));
+	buf_addf(to, " %s: ", retry_word(outcome));
+	text_words(to, slice_str(outcome->words));
+	/* the words of a file that could not be sent say nothing without its name */
+	if (outcome->uri.n == 0 && outcome->file != NULL) {
+		buf_addf(to, " (");
+		text_words(to, slice_str(outcome->file));
+		buf_addf(to, ")");
 	}
+}
+
+void report_line(struct buf *to, const struct outcome *outcome)
+{
+	buf_addf(to, "%s", outcome->result);
+	name_or_dash(to, outcome->uri);
+	name_or_dash(to, outcome->version);
+	if (outcome->code != NULL)
+		refusal(to, outcome);
+	else
+		receipt(to, outcome);
 	buf_add(to, "\n", 1);
 }
 
