@@ -153,6 +153,8 @@ int items_doomed(struct items *items, uint64_t **ret, size_t *ret_n); /* at star
 /* thread: any. sets epoch, sequence_last, position_last, items_octets, items_used, items_percent, held; leaves the rest */
 void items_state(const struct items *items, struct store_state *ret);
 void items_usage_fake(struct items *items, unsigned percent); /* scenes: 0 = the truth again */
+/* thread: any. how full the photos stand: retirement shortens keep and expiry starts for them as well */
+void items_photos_percent(struct items *items, unsigned percent);
 struct subdir *items_subs(struct items *items); /* takes a reference; thread: any */
 void subdir_free(struct subdir **subdir);
 

@@ -67,6 +67,7 @@ struct items {
 	struct items_times times_next;
 	atomic_bool clock_ok_asked;
 	atomic_uint used_fake_percent; /* scenes; 0 = none */
+	atomic_uint photos_percent;    /* of the other environment: items_photos_percent() */
 	struct {
 		_Atomic uint64_t sequence_last, position_last, used_octets, size_octets, held;
 		_Atomic unsigned percent;
