@@ -1,5 +1,6 @@
 /*
- * channel.h - names of channels and the patterns that stand for them: a name, or a prefix with '*' at its end.
+ * channel.h - names of channels and the patterns that stand for them: a name, or a prefix with
+ * '*' at its end.
  */
 #pragma once
 #include "proto/err.h"

@@ -1,8 +1,9 @@
 /*
- * envelope.h - the facts of transport: JSON in, a struct out, and the exchange's own entries put in.
+ * envelope.h - the facts of transport: JSON in, a struct out, and the exchange's own put in.
  *
- * Names from the NewsML-G2 newsMessage header: origin, sender, channel, priority, sent, received, signal, hops, parts.
- * Read and written with jansson in json.c (the only user of it in proto). Unknown keys are kept.
+ * Names from the NewsML-G2 newsMessage header: origin, sender, channel, priority, sent, received,
+ * signal, hops, parts. Read and written with jansson in json.c (the only user of it in proto).
+ * Unknown keys are kept.
  */
 #pragma once
 #include "proto/msg.h"
@@ -12,7 +13,7 @@
 #define HOPS_MAX      32
 
 struct envelope_part {
-	char name[PART_NAME_MAX + 1]; /* as the document's rendition href names it; no control octets */
+	char name[PART_NAME_MAX + 1]; /* as the document's rendition href names it */
 	char content_type[128];
 	uint64_t size;
 	uint8_t sha256[32];
@@ -26,28 +27,32 @@ struct envelope {
 	unsigned hops;
 	unsigned parts_n;
 	struct envelope_part *parts; /* malloc'ed */
-	void *json;		     /* the whole, for envelope_write() */
+	void *json;                  /* the whole, for envelope_write() */
 };
 /*
- * returns  0; NX_EENVELOPE (not an object, wrong types, a bad name or hash, a name twice, hops beyond HOPS_MAX),
- *          NX_EDUPKEY, NX_EDEPTH, NX_EVALUES, NX_EPARTS (above parts_max), NX_ENOMEM; then *ret is empty.
- * thread   any, one at a time for one envelope; jansson's hash seed is set at start (json_object_seed) by main
+ * returns  0; NX_EENVELOPE (not an object, wrong types, a bad name or hash, a name twice, hops
+ *          beyond HOPS_MAX), NX_EDUPKEY, NX_EDEPTH, NX_EVALUES, NX_EPARTS (above parts_max),
+ *          NX_ENOMEM; then *ret is empty.
+ * thread   any, one at a time for one envelope. The first use of jansson in a program is not safe
+ *          beside another: read one before threads start
  */
 int envelope_read(struct slice json, unsigned parts_max, struct envelope *ret, struct why *why);
 void envelope_done(struct envelope *envelope);
-/* a relative path of plain segments, without control octets, backslash or marks that turn the writing round */
+/* a relative path of plain segments, without control octets, backslash or marks that turn the
+ * writing round */
 bool part_name_ok(const char *name);
 
 /* what the exchange writes into an envelope that it passes on */
 struct envelope_stamp {
-	const char *origin, *sender;	     /* set */
-	const char *node;		     /* a hop {"party": node, "time": received} is appended */
-	char received[40];		     /* RFC 3339 */
-	bool trust_transport;		     /* node = yes: keep hops, signal from outside; else they are dropped */
+	const char *origin, *sender; /* set */
+	const char *node;            /* a hop {"party": node, "time": received} is appended */
+	char received[40];           /* RFC 3339 */
+	bool trust_transport;        /* node = yes: hops and signal from outside are kept */
 };
 /*
  * Once for each envelope: its struct says afterwards what was written.
- * returns  0 with malloc'ed octets in *ret; NX_EBIGENV above ceiling, NX_EENVELOPE with HOPS_MAX hops, NX_ENOMEM
+ * returns  0 with malloc'ed octets in *ret; NX_EBIGENV above ceiling, NX_EENVELOPE with HOPS_MAX
+ *          hops, NX_ENOMEM
  */
 int envelope_write(struct envelope *envelope, const struct envelope_stamp *stamp, size_t ceiling,
 		   uint8_t **ret, size_t *ret_n);

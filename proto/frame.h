@@ -1,8 +1,9 @@
 /*
  * frame.h - octets to frames and back: an 8-octet header (u32 payload length, u8 type, u8 flags,
- * u16 sent as zero and not looked at), network order. Knows lengths and limits, not what a payload says.
- * Types 0-127 are critical: an unknown one closes the link (NX_EUNKNOWN); 128-255 are skipped.
- * Flags: a set bit among the low four that we do not know is NX_EFLAG; the high four are not looked at.
+ * u16 sent as zero and not looked at), network order. Knows lengths and limits, not what a
+ * payload says. Types 0-127 are critical: an unknown one closes the link (NX_EUNKNOWN); 128-255
+ * are skipped. Flags: a set bit among the low four that we do not know is NX_EFLAG; the high four
+ * are not looked at.
  */
 #pragma once
 #include "proto/err.h"

@@ -1,4 +1,6 @@
-/* msg_priv.h - private to proto: the JSON messages, read and written in msgjson.c for msg.c. */
+/*
+ * msg_priv.h - private to proto: the JSON messages, read and written in msgjson.c for msg.c.
+ */
 #pragma once
 #include "proto/msg.h"
 

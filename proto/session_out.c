@@ -208,7 +208,7 @@ static size_t first_frame(struct session *session, enum session_class class, uin
 	if (!session->ready[class] || !may_begin(session, lane))
 		return 0;
 	if (ids_reserve(&session->open_out) < 0)
-		return 0; /* memory may come back: the next call tries again */
+		return 0;              /* memory may come back: the next call tries again */
 	session->ready[class] = false; /* unless the source has one, or says so while it is asked */
 	if (source->item == NULL || !source->item(session->conf.arg, class, id, &out))
 		return 0;

@@ -2,8 +2,8 @@
  * session_priv.h - private to session*.c: the state of one link, and what its files say to each
  * other.
  *
- * on_x() functions handle one frame of the peer: 1 = *ev is an event, 0 = none, negative = broken()
- * was called.
+ * on_x() functions handle one frame of the peer: 1 = *ev is an event, 0 = none, negative =
+ * broken() was called.
  */
 #pragma once
 #include "proto/ids.h"
@@ -132,10 +132,10 @@ struct session {
 	bool pong_due, ping_due, ping_open;
 	uint64_t pong_token, ping_token;
 
-	struct handles asked;    /* NEEDs of the peer */
-	struct handles wanted;   /* ours */
-	struct claims given;     /* to the peer */
-	struct claims held;      /* by us */
+	struct handles asked;          /* NEEDs of the peer */
+	struct handles wanted;         /* ours */
+	struct claims given;           /* to the peer */
+	struct claims held;            /* by us */
 	unsigned subscribes, releases; /* SUBSCRIBE, UNSUBSCRIBE of the peer not answered */
 };
 

@@ -1,5 +1,7 @@
-/* talk.h - two sessions that speak through two pipes of octets, and what each has to send and to
- * say. */
+/*
+ * talk.h - two sessions that speak through two pipes of octets, and what each has to send and to
+ * say.
+ */
 #pragma once
 #include "wire.h"
 

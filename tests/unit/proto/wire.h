@@ -1,4 +1,6 @@
-/* wire.h - frames made by hand for tests: the other side, which may lie about everything. */
+/*
+ * wire.h - frames made by hand for tests: the other side, which may lie about everything.
+ */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
