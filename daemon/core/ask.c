@@ -1,4 +1,4 @@
-#include "ask.h"
+#include "core/ask.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

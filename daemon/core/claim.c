@@ -1,7 +1,7 @@
-#include "claim.h"
+#include "core/claim.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "settle.h"
+#include "core/settle.h"
 #include <stdlib.h>
 
 enum { LOOK_AT_ONCE = 65536, FETCH_ITEMS = 32, FETCH_OCTETS = 256 * 1024, OWE_AGAIN_MS = 60000 };

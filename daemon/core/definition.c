@@ -1,4 +1,4 @@
-#include "definition.h"
+#include "core/definition.h"
 #include <stdlib.h>
 
 static char *join(const struct conf_strings *list)

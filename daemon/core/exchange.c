@@ -1,4 +1,4 @@
-#include "exchange.h"
+#include "core/exchange.h"
 #include "base/log.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "hot.h"
+#include "core/hot.h"
 #include <stdlib.h>
 
 enum { RING_LEAST = 1024, RING_MOST = 1 << 20 };

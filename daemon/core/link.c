@@ -1,4 +1,4 @@
-#include "link.h"
+#include "core/link.h"
 
 int link_init(struct link *link)
 {

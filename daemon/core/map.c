@@ -1,4 +1,4 @@
-#include "map.h"
+#include "core/map.h"
 #include <stdlib.h>
 
 enum { MAP_LEAST = 16 };

@@ -1,9 +1,9 @@
-#include "outbound.h"
+#include "core/outbound.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "claim.h"
-#include "serve.h"
-#include "settle.h"
+#include "core/claim.h"
+#include "core/serve.h"
+#include "core/settle.h"
 #include <stdlib.h>
 
 enum {

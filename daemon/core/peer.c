@@ -1,10 +1,10 @@
-#include "peer.h"
+#include "core/peer.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "inbound.h"
-#include "outbound.h"
-#include "pull.h"
-#include "serve.h"
+#include "core/inbound.h"
+#include "core/outbound.h"
+#include "core/pull.h"
+#include "core/serve.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

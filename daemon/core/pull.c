@@ -1,4 +1,4 @@
-#include "pull.h"
+#include "core/pull.h"
 #include "base/log.h"
 #include <stdlib.h>
 

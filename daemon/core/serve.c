@@ -1,4 +1,4 @@
-#include "serve.h"
+#include "core/serve.h"
 #include "base/log.h"
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-#include "settle.h"
+#include "core/settle.h"
 #include "base/log.h"
 #include <stdlib.h>
 

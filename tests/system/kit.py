@@ -137,6 +137,10 @@ class Exchange:
         self.log("listen.open", since=mark)
         return self
 
+    def restart_cleanly(self):
+        self.stop()
+        return self.restart()
+
     def reload(self):
         mark = self.mark()
         self.process.send_signal(signal.SIGHUP)

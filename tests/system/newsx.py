@@ -118,7 +118,7 @@ class Link:
     def hello(self, node="test", **more):
         self.frame("HELLO", {"node": node, "agent": "newsx.py", "boot": os.urandom(8).hex(), "epoch": "0", **more})
 
-    def give_credit(self, items=1000, octets=1 << 24, lanes=(ROUTINE, FLASH)):
+    def give_credit(self, items=1 << 20, octets=1 << 34, lanes=(ROUTINE, FLASH)):
         for lane in lanes:
             self.frame("CREDIT", struct.pack(">IQQ", lane, items, octets))
 
