@@ -99,6 +99,8 @@ static int play_puts(struct player *player, const struct it *its)
 	}
 	r = run_req(player, &puts[0].put.req);
 	for (unsigned i = 0; i < n; i++) {
+		/* without a durable commit there is nothing to answer with */
+		assert_true(puts[i].put.receipt == NULL || (r == 0 && puts[i].put.req.code == 0));
 		struct given given = fx_given(&puts[i].put);
 		struct acked acked = { .sequence = given.sequence,
 				       .position = given.position,
