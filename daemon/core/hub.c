@@ -363,7 +363,10 @@ static void swap_conf(struct hub *hub)
 	struct store_conf store;
 	struct listen_limits limits;
 	struct conf *old = hub->conf;
+	struct why why = { 0 };
 
+	if (conf_needs_restart(old, hub->conf_next, &why))
+		log_warn("conf.restart", kv_str("words", why.words));
 	hub->conf = hub->conf_next;
 	hub->conf_next = NULL;
 	tls_free(&hub->tls);
