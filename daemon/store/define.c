@@ -112,6 +112,7 @@ static void sub_filters(struct defining *d, const struct store_sub_def *def, str
 		if (!slice_is(channels, def->channels) || !slice_is(filter, def->filter)) {
 			sub->generation++;
 			turn_tail(d, sub->number, sub->generation);
+			filters_sweep(d->txn, sub->number);
 		}
 	}
 	filter_put(d->txn, sub->number, sub->generation, slice_str(def->channels),

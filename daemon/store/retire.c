@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #define LOOK_MAX 1000 /* positions a step */
+#define AGAIN_MS 5000 /* between two returns to what was settled behind the pass */
 #define PASS_MS  INT64_C(86400000)
 
 struct tend *tend_of(struct items *items)
@@ -125,6 +126,7 @@ struct pass {
 	struct tend *tend;
 	struct txn *txn;
 	struct owers owers;
+	int64_t now_ms;
 	int64_t keep_until_ms; /* released before it: keep is over */
 	uint64_t upto;
 	struct {
@@ -181,25 +183,43 @@ static uint64_t pass_over(struct pass *pass, uint64_t from, uint64_t upto)
 	return from;
 }
 
-/* first what was settled behind the pass, then the pass itself. returns true when there is more to
- * do now */
+/* what was settled behind the pass: the run from the lowest to the highest of it */
+static void pass_back(struct pass *pass)
+{
+	struct tend *tend = pass->tend;
+	uint64_t high = tend->high < tend->at ? tend->high : tend->at - 1;
+	uint64_t next = pass_over(pass, tend->low, high);
+
+	if (pass->young) /* the pass itself must come by again when its time is over */
+		tend->at = next;
+	tend->low = pass->young || next > high ? 0 : next;
+	if (tend->low == 0) {
+		tend->high = 0;
+		tend->again_ms = pass->now_ms;
+	}
+}
+
+static bool back_is_due(const struct pass *pass)
+{
+	const struct tend *tend = pass->tend;
+
+	return tend->low > 0 && tend->low < tend->at &&
+	       (pass->keep_until_ms == INT64_MAX || pass->now_ms - tend->again_ms >= AGAIN_MS ||
+		pass->now_ms < tend->again_ms);
+}
+
+/* returns true when there is more to do now */
 static bool pass_step(struct pass *pass)
 {
 	struct tend *tend = pass->tend;
-	uint64_t last = pass->items->count.position_last, next;
+	uint64_t last = pass->items->count.position_last;
 
-	if (tend->low > 0 && tend->low < tend->at) {
-		uint64_t high = tend->high < tend->at ? tend->high : tend->at - 1;
-
-		next = pass_over(pass, tend->low, high);
-		if (pass->young) /* the pass itself must come by again when its time is over */
-			tend->at = next;
-		tend->low = pass->young || next > high ? 0 : next;
-		if (tend->low == 0)
-			tend->high = 0;
+	if (back_is_due(pass)) {
+		pass_back(pass);
 		return true;
 	}
-	tend->low = tend->high = 0;
+	if (tend->low >= tend->at)
+		tend->low = tend->high = 0;
 	if (tend->at > last)
 		return false;
 	tend->at = pass_over(pass, tend->at, last);
@@ -229,7 +249,7 @@ static int retire_step(struct items *items, struct tend *tend, int64_t now_ms)
 	if (pass == NULL)
 		return 0; /* the next tick tries again */
 	items_begin(items, &txn);
-	*pass = (struct pass){ .items = items, .tend = tend, .txn = &txn };
+	*pass = (struct pass){ .items = items, .tend = tend, .txn = &txn, .now_ms = now_ms };
 	pass->keep_until_ms =
 		percent >= PRESSURE_PERCENT ? INT64_MAX : now_ms - items->times.keep_ms;
 	pass->owers = (struct owers){ .txn = &txn, .subdir = items_subs_now(items) };

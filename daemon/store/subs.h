@@ -37,6 +37,9 @@ void filter_put(struct txn *txn, uint32_t subscription, uint32_t generation, str
 		struct slice filter);
 #define FILTER_MAX 4000 /* octets of both */
 
+void filters_sweep(struct txn *txn,
+		   uint32_t subscription); /* drops generations that no row names */
+
 struct partner_row {
 	uint32_t number;
 	int64_t vanished_ms;

@@ -188,6 +188,55 @@ static void filters_drop(struct txn *txn, uint32_t subscription)
 	cur_close(&cur);
 }
 
+#define SWEEP_MAX 256
+
+static bool in_use(const uint32_t *used, unsigned n, uint32_t generation)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (used[i] == generation)
+			return true;
+	}
+	return false;
+}
+
+/* the generations that rows still name; SWEEP_MAX: too many to tell */
+static unsigned generations(struct txn *txn, uint32_t subscription, uint32_t used[SWEEP_MAX])
+{
+	struct owed_row row;
+	unsigned n = 0;
+	struct cur cur;
+
+	cur_open(&cur, txn, T_OWED);
+	for (bool more = owed_at(&cur, subscription, 0, &row); more && n < SWEEP_MAX;
+	     more = owed_next(&cur, subscription, &row)) {
+		if (!in_use(used, n, row.generation))
+			used[n++] = row.generation;
+	}
+	cur_close(&cur);
+	return n;
+}
+
+void filters_sweep(struct txn *txn, uint32_t subscription)
+{
+	uint32_t used[SWEEP_MAX], old[SWEEP_MAX];
+	unsigned n = generations(txn, subscription, used), old_n = 0;
+	uint8_t key[8];
+	struct cur cur;
+
+	if (n == SWEEP_MAX)
+		return;
+	cur_open(&cur, txn, T_FILTERS);
+	for (bool more = cur_seek(&cur, filter_key(key, subscription, FILTER_RIGHTS + 1));
+	     more && old_n < SWEEP_MAX && cur.key.n == 8 && unpack_be32(cur.key.p) == subscription;
+	     more = cur_next(&cur)) {
+		if (!in_use(used, n, unpack_be32(cur.key.p + 4)))
+			old[old_n++] = unpack_be32(cur.key.p + 4);
+	}
+	cur_close(&cur);
+	for (unsigned i = 0; i < old_n; i++)
+		txn_del(txn, T_FILTERS, filter_key(key, subscription, old[i]));
+}
+
 /* ---- definitions */
 static uint8_t *pack_name(uint8_t *p, const char *name)
 {

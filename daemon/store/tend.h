@@ -34,6 +34,7 @@ struct tend {
 	uint64_t at;        /* the pass: positions before it are owed, or too young */
 	uint64_t low, high; /* positions behind `at` that were settled since; low 0 = none */
 	int64_t pass_ms;    /* when the last whole pass began */
+	int64_t again_ms;   /* when it last went back for low..high */
 	bool freed;         /* since expiry at the mark */
 	enum tend_walk walk;
 	int64_t walked_ms; /* when the last round of slow walks ended */

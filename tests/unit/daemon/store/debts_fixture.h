@@ -232,8 +232,10 @@ static inline const char *fx_receipts(struct fx *fx, uint32_t sub, char *to, siz
 	return to;
 }
 
+/* five seconds later, all that is to be done */
 static inline void fx_maintain(struct fx *fx)
 {
+	fx_advance(fx, 5000);
 	for (unsigned i = 0; i < 100000; i++) {
 		int r = items_maintain(fx->items, fx->boot_ms, fx->wall_ms, false);
 

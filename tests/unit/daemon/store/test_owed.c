@@ -1,4 +1,5 @@
-/* rows of what is owed against a model that keeps one word for each position. A round number replays it */
+/* rows of what is owed against a model that keeps one word for each position. A round number
+ * replays it */
 #include "debts_fixture.h"
 
 #define POSITIONS 1200
@@ -42,13 +43,13 @@ static void put(struct model *m)
 		return;
 	snprintf(uri, sizeof(uri), "urn:%llu", (unsigned long long)m->last);
 	assert_int_equal(
-		fx_put(m->fx, .uri = uri, .channel = a ? "a" : "b", .urgency = flash ? 2 : 5).position,
+		fx_put(m->fx, .uri = uri, .channel = a ? "a" : "b", .urgency = flash ? 2 : 5)
+			.position,
 		m->last + 1);
 	m->last++;
-	*word = (struct word){ .owed = true,
-			       .wanted_a = a,
-			       .flash = flash,
-			       .generation = m->generation };
+	*word = (struct word){
+		.owed = true, .wanted_a = a, .flash = flash, .generation = m->generation
+	};
 }
 
 static void settle(struct model *m)
@@ -153,14 +154,16 @@ static void look_at_rows(struct model *m)
 
 	txn_begin(&txn, items_db(m->fx->items), TXN_READ);
 	cur_open(&cur, &txn, T_OWED);
-	for (bool more = owed_at(&cur, m->sub, 0, &row); more; more = owed_next(&cur, m->sub, &row)) {
+	for (bool more = owed_at(&cur, m->sub, 0, &row); more;
+	     more = owed_next(&cur, m->sub, &row)) {
 		for (; at < row.first; at++)
 			assert_false(m->p[at].owed);
 		for (; at <= row.last && at <= m->last; at++) {
 			assert_true(m->p[at].owed);
 			assert_int_equal(row.generation, m->p[at].generation);
 			assert_int_equal(row.attempts, m->p[at].attempts);
-			assert_true(row.attempts == 0 || row.not_before_ms == m->p[at].not_before_ms);
+			assert_true(row.attempts == 0 ||
+				    row.not_before_ms == m->p[at].not_before_ms);
 			assert_true(row.attempts == 0 || row.first == row.last);
 		}
 		if (rows++ > 0 && before.last + 1 == row.first)
@@ -242,10 +245,10 @@ static void look_at_fetch(struct model *m, enum lane lane, bool settle_skips)
 		assert_true(++rounds < 10000);
 	}
 	for (; want <= m->last; want++)
-		assert_false(m->p[want].owed && matches(m, &m->p[want]) &&
-			     m->p[want].flash == (lane == LANE_FLASH) &&
-			     (m->p[want].attempts == 0 ||
-			      m->p[want].not_before_ms <= m->fx->wall_ms));
+		assert_false(
+			m->p[want].owed && matches(m, &m->p[want]) &&
+			m->p[want].flash == (lane == LANE_FLASH) &&
+			(m->p[want].attempts == 0 || m->p[want].not_before_ms <= m->fx->wall_ms));
 	for (unsigned i = 0; settle_skips && i < n; i++) {
 		fx_settle_as(m->fx, m->sub, SETTLE_SKIPPED, skips[i][0], skips[i][1]);
 		for (uint64_t at = skips[i][0]; at <= skips[i][1]; at++)
@@ -292,7 +295,8 @@ static void play(struct fx *fx, uint64_t seed, unsigned steps)
 		look_at_rows(m);
 		if (i % 50 == 0 || i + 1 == steps) {
 			look_at_receipts(m);
-			assert_in_range(fx_claim(fx, m->sub).owed_at_most, owed_in_model(m), m->last);
+			assert_in_range(fx_claim(fx, m->sub).owed_at_most, owed_in_model(m),
+					m->last);
 		}
 	}
 	free(m);

@@ -89,6 +89,21 @@ static void new_filter_closes_the_tail(void **state)
 	assert_rows(fx, sub, "1-3g1 4-5g2 6-g3");
 }
 
+static void filters_of_no_row_go(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("a", true);
+
+	assert_int_equal(fx_define(fx, &def), 0);
+	for (unsigned i = 0; i < 20; i++) {
+		fx_items(fx, i % 2 == 0 ? "x" : "y", 1, i % 2 == 0 ? "a" : "b");
+		def.subs[0].channels = i % 2 == 0 ? "b" : "a";
+		assert_int_equal(fx_define(fx, &def), 0);
+		fx_settle_as(fx, def.subs[0].number, SETTLE_SKIPPED, 1, i + 1);
+	}
+	assert_in_range(fx_entries(fx, T_FILTERS), 2, 3); /* rights, this one, perhaps the last */
+}
+
 /* nothing new came between two changes: the tail turns, no row is left behind */
 static void empty_tail_turns_whole(void **state)
 {
@@ -263,6 +278,7 @@ int main(void)
 		T(same_again_writes_nothing),
 		T(start_now_and_all),
 		T(new_filter_closes_the_tail),
+		T(filters_of_no_row_go),
 		T(empty_tail_turns_whole),
 		T(renamed_keeps_number_and_debts),
 		T(moved_drops_the_debts),
