@@ -193,17 +193,17 @@ static const char *drop_words(int code)
 	}
 }
 
-void inbound_dropped(struct link *link, uint64_t id)
+void inbound_dropped(struct link *link, uint64_t id, int code)
 {
 	struct inbound *in = inbound_find(link, id);
 
+	if (in != NULL && in->state == INBOUND_DROPPING)
+		code = in->code;
 	if (in == NULL) /* no memory even to note it down */
 		session_refuse(link->session, id, NX_ENOMEM, NX_LATER, BUSY_AFTER_MS,
 			       "out of memory");
 	else
-		inbound_refuse(&in, in->code == 0 ? NX_EBIGDOC : in->code,
-			       nx_retry(in->code == 0 ? NX_EBIGDOC : in->code),
-			       drop_words(in->code));
+		inbound_refuse(&in, code, nx_retry(code), drop_words(code));
 	link_want(link);
 }
 

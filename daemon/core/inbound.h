@@ -10,7 +10,8 @@
 void inbound_begin(struct link *link, const struct item_head *head);
 void inbound_item(struct link *link, const struct item_head *head,
 		  uint8_t *octets); /* takes octets */
-void inbound_dropped(struct link *link, uint64_t id);
+/* code: why the session dropped it of itself; 0 = we asked it to */
+void inbound_dropped(struct link *link, uint64_t id, int code);
 void inbound_withdraw(struct link *link, uint64_t id, bool whole);
 /* items that wait for parts are given up; what is on its way to disk goes on, unanswered */
 void inbound_link_over(struct link *link);

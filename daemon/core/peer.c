@@ -197,7 +197,7 @@ static void peer_event(struct peer *peer, struct session_event *event)
 		inbound_item(link, &event->item.head, event->item.octets);
 		break;
 	case SESSION_ITEM_DROPPED:
-		inbound_dropped(link, event->id);
+		inbound_dropped(link, event->id, event->code);
 		break;
 	case SESSION_WITHDRAW:
 		inbound_withdraw(link, event->withdraw.id, event->withdraw.whole);
