@@ -130,31 +130,44 @@ static void a_flipped_bit_of_a_photo(void **state)
 	assert_true(said(sx, "part 1 is quarantined"));
 }
 
+/* what the subscriber gets, position by position; true: the item was among what is to be delivered
+ */
+static bool is_delivered(struct sx *sx, uint64_t sequence)
+{
+	struct store_fetch *fetch = calloc(1, sizeof(*fetch));
+	bool delivered = false, end = false;
+
+	for (fetch->from = 1; !end; fetch->from = fetch->next) {
+		fetch->req.kind = REQ_FETCH;
+		fetch->subscription = sx->sub;
+		fetch->items_max = FETCH_MAX;
+		fetch->octets_max = 1 << 20;
+		fetch->wall_ms = clock_wall_ms();
+		assert_int_equal(sx_run(sx, &fetch->req), 0);
+		for (unsigned i = 0; i < fetch->n; i++)
+			delivered = delivered || (fetch->items[i].sequence == sequence &&
+						  fetch->items[i].verdict == SETTLE_ACKED);
+		end = fetch->end;
+		store_fetch_done(fetch);
+	}
+	free(fetch);
+	return delivered;
+}
+
 static void a_flipped_bit_of_a_document(void **state)
 {
 	struct there *there = *state;
 	struct sx *sx = &there->sx;
-	struct store_fetch *fetch = calloc(1, sizeof(*fetch));
 
 	flip(sx, "items", there->document + 10000, 16);
 	assert_int_equal(sx_verify(sx), 1);
 	assert_true(said(sx, "item 1: body chunk 2: checksum"));
 	assert_int_equal(sx_open(sx), 0);
-	fetch->req.kind = REQ_FETCH;
-	fetch->subscription = sx->sub;
-	fetch->from = 1;
-	fetch->items_max = FETCH_MAX;
-	fetch->octets_max = 1 << 20;
-	fetch->wall_ms = clock_wall_ms();
-	assert_int_equal(sx_run(sx, &fetch->req), 0);
+	assert_false(is_delivered(sx, there->sequence[0]));
+	assert_true(is_delivered(sx, there->sequence[1])); /* the other one goes on */
 	sx_loop(sx, 1000);
-	assert_int_equal(sx->events[STORE_CORRUPT], 1);
+	assert_true(sx->events[STORE_CORRUPT] > 0);
 	assert_int_equal(sx->last[STORE_CORRUPT].sequence, there->sequence[0]);
-	assert_int_equal(fetch->n, 2); /* the other one goes on */
-	assert_int_equal(fetch->items[0].verdict, SETTLE_GIVEN_UP);
-	assert_int_equal(fetch->items[1].verdict, SETTLE_ACKED);
-	store_fetch_done(fetch);
-	free(fetch);
 }
 
 /* ---- rows that do not fit together */
