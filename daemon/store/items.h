@@ -7,7 +7,8 @@
  *   bodies         sequence << 10 + chunk (integer)           the rest of that octet string, 4,076 octets + CRC32C each
  *   feed           position (integer)                         sequence, running total of items, of octets, lane, channel-free
  *   flash          position (integer)                         nothing
- *   stories        SHA-256 identity | SHA-256 story           identity row | story row
+ *   stories        SHA-256 story | first half of that + half  story row | identity row
+ *                  of the identity's SHA-256
  *   uses           part number + sequence (big-endian)        nothing
  *   doomed         part number (integer)                      nothing
  *   had            part number + partner number (big-endian)  nothing

@@ -69,6 +69,20 @@ static uint64_t octets_of(const struct store_put *put)
 	return sum;
 }
 
+/*
+ * The key of an identity: the first half of its story's, then half of its own hash. So it stands
+ * beside the story's row, and a put touches one leaf of that table, not two. Within one story 128
+ * bits tell versions apart.
+ */
+static void identity_key(const struct facts *facts, const uint8_t story[32], uint8_t ret[32])
+{
+	uint8_t own[32];
+
+	facts_identity_key(facts, own);
+	memcpy(ret, story, 16);
+	memcpy(ret + 16, own, 16);
+}
+
 static int begin(struct putting *p)
 {
 	const struct store_put *put = p->put;
@@ -91,7 +105,7 @@ static int begin(struct putting *p)
 		.facts = *put->facts,
 	};
 	facts_story_key(put->facts, p->record.story);
-	facts_identity_key(put->facts, p->record.identity);
+	identity_key(put->facts, p->record.story, p->record.identity);
 	r = content_hash(put, p->record.content);
 	if (r == 0)
 		r = facts_write(put->facts, &facts, &facts_n);
@@ -103,11 +117,12 @@ static int begin(struct putting *p)
 /* a further kill under the same version: its identity is told apart by its content */
 static void identity_of_further_kill(struct record *record)
 {
-	uint8_t both[64];
+	uint8_t both[64], own[32];
 
 	memcpy(both, record->identity, 32);
 	memcpy(both + 32, record->content, 32);
-	sha256_of(both, sizeof(both), record->identity);
+	sha256_of(both, sizeof(both), own);
+	memcpy(record->identity + 16, own, 16);
 }
 
 static int check_channel(const struct putting *p, const char *channel)
@@ -124,7 +139,7 @@ static int check_killed_channel(struct putting *p)
 	int r;
 
 	facts.status = STATUS_USABLE;
-	facts_identity_key(&facts, identity);
+	identity_key(&facts, p->record.story, identity);
 	r = identity_find(p->txn, identity, &row);
 	return r <= 0 ? r : check_channel(p, row.channel);
 }

@@ -7,9 +7,10 @@
  * held, i64 created, i64 stored, i64 created of the newest released, texts version, channel,
  * version of the newest released. A text is u8 length and its octets. Numbers are little-endian.
  *
- * Each new item costs two puts under random keys; a table of fresh identities, by sequence and
- * mirrored in memory, would spare one of them at a million rows. story_seen() and identity_get()
- * are the place where it would be looked into first.
+ * A story's row has the hash of the story as its key. An identity's key begins with the first half
+ * of that, so that both stand on one leaf (put.c makes it). Still a random leaf for each new item;
+ * a table of fresh identities, by sequence and mirrored in memory, would spare it at a million
+ * rows: story_seen() and identity_find() are the place where it would be looked into first.
  */
 #include "store/items_priv.h"
 
