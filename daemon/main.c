@@ -1,13 +1,13 @@
 /*
  * newsxd - options, wiring, exit status. See newsxd(8).
  */
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "config/settings.h"
 #include "core/ask.h"
 #include "core/hub.h"
 #include "store/store.h"
-#include "base/clock.h"
 #include <getopt.h>
 #include <locale.h>
 #include <signal.h>
@@ -26,15 +26,17 @@ static const char usage_words[] =
 
 static int complain(const char *what, const struct why *why, int status)
 {
-	fprintf(stderr, "newsxd: %s: %s\n", what, why->words[0] != '\0' ? why->words : nx_word(why->code));
+	fprintf(stderr, "newsxd: %s: %s\n", what,
+		why->words[0] != '\0' ? why->words : nx_word(why->code));
 	return status;
 }
 
 /* a disk that cannot be read under a mapped page is a SIGBUS, not an error code */
 static void on_bus(int number)
 {
-	static const char line[] = "<3>level=err event=store.fatal reason=io-error "
-				   "words=\"SIGBUS: a mapped page could not be read; is the disk failing?\"\n";
+	static const char line[] =
+		"<3>level=err event=store.fatal reason=io-error "
+		"words=\"SIGBUS: a mapped page could not be read; is the disk failing?\"\n";
 	ssize_t done = write(STDERR_FILENO, line, sizeof(line) - 1);
 
 	(void)number;
@@ -114,8 +116,8 @@ static int owed(const struct conf *conf, bool json)
 	struct why why = { 0 };
 
 	if (!json)
-		printf("%-24s %-16s %10s %14s  %-24s  %s\n", "subscription", "partner", "items", "octets",
-		       "oldest", "last acknowledgement");
+		printf("%-24s %-16s %10s %14s  %-24s  %s\n", "subscription", "partner", "items",
+		       "octets", "oldest", "last acknowledgement");
 	if (store_owed(conf->store_directory, print_owed, &json, &why) < 0)
 		return complain(conf->store_directory, &why, 1);
 	return 0;
@@ -151,11 +153,16 @@ static int leave(const struct conf *conf, const char *verb, const char *name)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' }, { "check", no_argument, NULL, 'k' },
-		{ "owed", no_argument, NULL, 'o' },	    { "json", no_argument, NULL, 'j' },
-		{ "verify-store", no_argument, NULL, 'v' }, { "defaults", no_argument, NULL, 'd' },
-		{ "clock-ok", no_argument, NULL, 'l' },	    { "forget-subscription", required_argument, NULL, 'f' },
-		{ "version", no_argument, NULL, 'V' },	    { "help", no_argument, NULL, 'h' },
+		{ "config", required_argument, NULL, 'c' },
+		{ "check", no_argument, NULL, 'k' },
+		{ "owed", no_argument, NULL, 'o' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "verify-store", no_argument, NULL, 'v' },
+		{ "defaults", no_argument, NULL, 'd' },
+		{ "clock-ok", no_argument, NULL, 'l' },
+		{ "forget-subscription", required_argument, NULL, 'f' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *file = NULL, *name = NULL;
@@ -168,17 +175,40 @@ int main(int argc, char **argv)
 	setlocale(LC_ALL, "C");
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
-		case 'c': file = optarg; break;
-		case 'k': verb = CHECK; break;
-		case 'o': verb = OWED; break;
-		case 'j': json = true; break;
-		case 'v': verb = VERIFY; break;
-		case 'd': verb = DEFAULTS; break;
-		case 'l': verb = CLOCK_OK; break;
-		case 'f': verb = FORGET; name = optarg; break;
-		case 'V': printf("newsxd %s\n", NEWSXD_VERSION); return 0;
-		case 'h': fputs(usage_words, stdout); return 0;
-		default: fputs(usage_words, stderr); return EX_USAGE;
+		case 'c':
+			file = optarg;
+			break;
+		case 'k':
+			verb = CHECK;
+			break;
+		case 'o':
+			verb = OWED;
+			break;
+		case 'j':
+			json = true;
+			break;
+		case 'v':
+			verb = VERIFY;
+			break;
+		case 'd':
+			verb = DEFAULTS;
+			break;
+		case 'l':
+			verb = CLOCK_OK;
+			break;
+		case 'f':
+			verb = FORGET;
+			name = optarg;
+			break;
+		case 'V':
+			printf("newsxd %s\n", NEWSXD_VERSION);
+			return 0;
+		case 'h':
+			fputs(usage_words, stdout);
+			return 0;
+		default:
+			fputs(usage_words, stderr);
+			return EX_USAGE;
 		}
 	}
 	if (verb == DEFAULTS)
@@ -190,12 +220,24 @@ int main(int argc, char **argv)
 	if (conf_read(file, &conf, &why) < 0)
 		return complain("configuration", &why, verb == RUN ? EX_CONFIG : 1);
 	switch (verb) {
-	case CHECK: status = check(conf); break;
-	case OWED: status = owed(conf, json); break;
-	case VERIFY: status = verify(conf); break;
-	case CLOCK_OK: status = leave(conf, "clock-ok", NULL); break;
-	case FORGET: status = leave(conf, "forget", name); break;
-	default: status = run(&conf); break;
+	case CHECK:
+		status = check(conf);
+		break;
+	case OWED:
+		status = owed(conf, json);
+		break;
+	case VERIFY:
+		status = verify(conf);
+		break;
+	case CLOCK_OK:
+		status = leave(conf, "clock-ok", NULL);
+		break;
+	case FORGET:
+		status = leave(conf, "forget", name);
+		break;
+	default:
+		status = run(&conf);
+		break;
 	}
 	conf_free(&conf);
 	return status;

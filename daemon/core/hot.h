@@ -31,7 +31,7 @@ struct hot {
 struct hot *hot_ref(struct hot *hot);
 void hot_unref(struct hot **hot);
 struct parts *hot_parts_copy(const struct store_part *v,
-			 unsigned n); /* NULL when out of memory or n == 0 */
+			     unsigned n); /* NULL when out of memory or n == 0 */
 struct parts *hot_parts_ref(struct parts *parts);
 void hot_parts_unref(struct parts **parts);
 

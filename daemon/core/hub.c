@@ -1,17 +1,17 @@
 #include "core/hub.h"
-#include "core/ask.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "core/ask.h"
 #include "core/definition.h"
-#include "net/listen.h"
-#include "net/notify.h"
-#include "news/story.h"
 #include "core/outbound.h"
 #include "core/peer.h"
 #include "core/pull.h"
 #include "core/report.h"
 #include "core/settle.h"
+#include "net/listen.h"
+#include "net/notify.h"
+#include "news/story.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -509,8 +509,7 @@ static void last(void *arg)
 	struct hub *hub = arg;
 
 	while (hub->peers_n > 0)
-		peer_close(hub->peers[hub->peers_n - 1], NX_ESHUTDOWN,
-			   "the exchange is going down");
+		peer_abandon(hub->peers[hub->peers_n - 1]); /* BYE was said when the stop began */
 	loop_stop(hub->loop);
 }
 

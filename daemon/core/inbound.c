@@ -1,10 +1,10 @@
 #include "core/inbound.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/pull.h"
 #include "news/story.h"
 #include "proto/channel.h"
 #include "proto/envelope.h"
-#include "core/pull.h"
 #include <stdio.h>
 #include <stdlib.h>
 
