@@ -76,21 +76,28 @@ class Innocent:
     subscriptions = {"from-good": 'partner = "friend" channels = {"good.*"} start = "all"'}
 
     def __init__(self, exchange):
-        self.exchange, self.n = exchange, 0
+        self.exchange, self.n, self.name = exchange, 0, os.urandom(4).hex()
         self.good = Link(exchange.port, exchange.keys["good"].identity)
         self.friend = reader(exchange, "friend", "from-good")
 
     def round(self):
         self.n += 1
-        document = octets(story("urn:good:%d" % self.n, body_text="ສະບາຍດີ " * self.n))
+        document = octets(story("urn:good:%s:%d" % (self.name, self.n), body_text="ສະບາຍດີ " * self.n))
         check(give(self.good, document, {"channel": "good.news"}), "stored", "the innocent publisher")
         head, _, got = self.friend.receive()
         check(got, document, "the innocent reader")
         self.friend.ack(head["id"])
 
+    def close(self):
+        self.good.close()
+        self.friend.close()
 
-def run_cases(cases, partners, subscriptions=None, sections=None, **more):
-    """each case: (name, function(world)); all run, and all that failed are told at the end"""
+
+def run_cases(cases, partners, subscriptions=None, sections=None, fresh=False, **more):
+    """each case: (name, function(world)); all run, and all that failed are told at the end
+
+    fresh: the innocent come anew after each case (they would be silent for too long meanwhile)
+    """
     bad = []
     with Exchange({**Innocent.partners, **partners}, {**Innocent.subscriptions, **(subscriptions or {})},
                   sections, **more) as exchange:
@@ -99,15 +106,17 @@ def run_cases(cases, partners, subscriptions=None, sections=None, **more):
             world = World(exchange, innocent)
             try:
                 function(world)
+                innocent = Innocent(exchange) if fresh else innocent
                 innocent.round()
                 print("ok   ", name, flush=True)
             except Exception:  # pylint: disable=broad-except
-                print("FAIL ", name, traceback.format_exc(limit=-3), exchange.tail(15), sep="\n", flush=True)
+                print("FAIL ", name, traceback.format_exc(limit=-3), exchange.tail(8), sep="\n", flush=True)
                 bad.append(name)
                 if exchange.process.poll() is not None:
                     raise
             finally:
                 world.close()
+        innocent.close()
         if exchange.stop(None) != 0:
             bad.append("SIGTERM at the end")
         exchange.verify()
