@@ -53,6 +53,7 @@ int arrival_new(const struct inbox *inbox, struct fetches *fetches, const struct
 		free(octets);
 		return why_set(why, NX_ENOMEM, "out of memory");
 	}
+	a->item.folder = -1;
 	a->head = *head;
 	a->octets = octets;
 	a->envelope_octets = slice_of(octets, head->envelope_len);
@@ -78,13 +79,15 @@ static void drop_parts(struct arrival *a, struct fetches *fetches, struct sessio
 	a->fetches_n = 0;
 }
 
-void arrival_free(struct arrival **arrival, struct fetches *fetches, struct session *session)
+void arrival_free(struct arrival **arrival, const struct inbox *inbox, struct fetches *fetches,
+		  struct session *session)
 {
 	struct arrival *a = *arrival;
 
 	*arrival = NULL;
 	if (a == NULL)
 		return;
+	inbox_drop(inbox, &a->item);
 	drop_parts(a, fetches, session, false);
 	free(a->fetches);
 	envelope_done(&a->envelope);
@@ -109,14 +112,13 @@ int arrival_parts(const struct arrival *a, struct why *why)
 	return r;
 }
 
-int arrival_store(struct arrival *a, const struct inbox *inbox, struct fetches *fetches,
-		  struct session *session, struct why *why)
+int arrival_fill(struct arrival *a, const struct inbox *inbox, bool flush, struct why *why)
 {
 	struct inbox_part *parts;
 	int r;
 
 	if (a->found)
-		return NX_EEXIST;
+		return 0;
 	parts = calloc(a->fetches_n + 1, sizeof(*parts));
 	if (parts == NULL)
 		return why_set(why, NX_ENOMEM, "out of memory");
@@ -126,10 +128,28 @@ int arrival_store(struct arrival *a, const struct inbox *inbox, struct fetches *
 			.file = fetch_file(a->fetches[i]),
 			.share = !fetch_shared(a->fetches[i]),
 		};
-	r = inbox_put(inbox, a->folder, a->document, a->envelope_octets, parts, a->fetches_n, why);
+	a->item = (struct inbox_item){
+		.name = a->folder,
+		.document = a->document,
+		.envelope = a->envelope_octets,
+		.parts = parts,
+		.parts_n = a->fetches_n,
+	};
+	r = inbox_fill(inbox, &a->item, flush, why);
+	a->item.parts = NULL;
 	free(parts);
-	if (r == 0 || r == NX_EEXIST)
-		drop_parts(a, fetches, session, true);
+	return r;
+}
+
+int arrival_appear(struct arrival *a, const struct inbox *inbox, struct fetches *fetches,
+		   struct session *session, struct why *why)
+{
+	int r = a->found ? NX_EEXIST : inbox_appear(inbox, &a->item, why);
+
+	if (r < 0 && r != NX_EEXIST)
+		return r;
+	a->found = r == NX_EEXIST;
+	drop_parts(a, fetches, session, true);
 	return r;
 }
 

@@ -20,6 +20,7 @@ struct arrival {
 	bool found;             /* the folder was here before */
 	struct fetch **fetches; /* one a part; NULL when found */
 	unsigned fetches_n;
+	struct inbox_item item; /* while it is written */
 	enum arrival_state state;
 };
 /*
@@ -29,12 +30,18 @@ struct arrival {
  */
 int arrival_new(const struct inbox *inbox, struct fetches *fetches, const struct item_head *head,
 		uint8_t *octets, struct arrival **ret, struct why *why);
-void arrival_free(struct arrival **arrival, struct fetches *fetches, struct session *session);
+void arrival_free(struct arrival **arrival, const struct inbox *inbox, struct fetches *fetches,
+		  struct session *session);
 /* are all parts here? returns 1, 0, or negative with words: one of them failed */
 int arrival_parts(const struct arrival *arrival, struct why *why);
-/* let the folder appear. returns 0, NX_EEXIST (it is here, as good), NX_EIO with words */
-int arrival_store(struct arrival *arrival, const struct inbox *inbox, struct fetches *fetches,
-		  struct session *session, struct why *why);
+/*
+ * arrival_fill, arrival_appear - let its folder come to be, see inbox.h; nothing to do when it was
+ * found. returns  0, NX_EEXIST from arrival_appear() (it is here, as good; found is set), NX_EIO
+ * with words
+ */
+int arrival_fill(struct arrival *arrival, const struct inbox *inbox, bool flush, struct why *why);
+int arrival_appear(struct arrival *arrival, const struct inbox *inbox, struct fetches *fetches,
+		   struct session *session, struct why *why);
 /* run the command for it; the folder is there. path: OUT/FOLDER, absolute when it can be */
 int arrival_exec(const struct arrival *arrival, const char *command, const char *path,
 		 int64_t now_ms, struct exec *ret, struct why *why);

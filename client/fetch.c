@@ -88,9 +88,7 @@ static void finish(struct fetches *fetches, struct fetch *fetch)
 	fetch->handle = 0;
 	sha256_end(fetch->sha, digest);
 	if (memcmp(digest, fetch->sha256, 32) == 0) {
-		fetch->state = FETCH_DONE;
-		if (fsync(fetch->fd) < 0)
-			fail(fetch, NX_EIO, strerror(errno));
+		fetch->state = FETCH_DONE; /* flushed with the folder that takes it */
 		return;
 	}
 	/* what an earlier run left may have been damaged by a power cut: once more, from the

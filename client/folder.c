@@ -52,13 +52,13 @@ static bool close_after(int fd, bool ok)
 	return ok;
 }
 
-bool folder_write(int dir, const char *name, struct slice octets)
+bool folder_write(int dir, const char *name, struct slice octets, bool flush)
 {
 	int fd = file_new(dir, name);
 
 	if (fd < 0)
 		return false;
-	return close_after(fd, write_all(fd, octets) && fsync(fd) == 0);
+	return close_after(fd, write_all(fd, octets) && (!flush || fsync(fd) == 0));
 }
 
 static bool copy_all(int from, int to)
@@ -77,18 +77,18 @@ static bool copy_all(int from, int to)
 	return n == 0;
 }
 
-bool folder_take(int dir, const char *name, int from_dir, const char *from, bool share)
+bool folder_take(int dir, const char *name, int from_dir, const char *from, bool share, bool flush)
 {
-	int in, out;
+	int in, out = -1;
 	bool ok;
 
-	if (share && linkat(from_dir, from, dir, name, 0) == 0)
-		return true;
 	in = openat(from_dir, from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (in < 0)
 		return false;
+	if (share && linkat(from_dir, from, dir, name, 0) == 0)
+		return close_after(in, !flush || fsync(in) == 0);
 	out = file_new(dir, name);
-	ok = out >= 0 && copy_all(in, out) && fsync(out) == 0;
+	ok = out >= 0 && copy_all(in, out) && (!flush || fsync(out) == 0);
 	if (out >= 0)
 		ok = close_after(out, ok);
 	return close_after(in, ok);

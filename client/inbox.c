@@ -150,24 +150,22 @@ int inbox_find(const struct inbox *inbox, const char *name, struct why *why)
 	}
 	close(fd);
 	/* it may have appeared just before a power cut of which we know nothing */
-	if (fsync(inbox->dir) < 0)
-		return why_set(why, NX_EIO, "cannot flush the folder: %s", strerror(errno));
-	return 1;
+	return inbox_seal(inbox, why) < 0 ? NX_EIO : 1;
 }
 
-static bool put_parts(const struct inbox *inbox, int folder, const struct inbox_part *parts,
-		      unsigned parts_n)
+static bool put_parts(const struct inbox *inbox, const struct inbox_item *item, bool flush)
 {
-	int dir = folder_make(folder, "parts");
+	int dir = folder_make(item->folder, "parts");
 	bool ok = dir >= 0;
 
-	for (unsigned i = 0; i < parts_n && ok; i++) {
+	for (unsigned i = 0; i < item->parts_n && ok; i++) {
 		char name[INBOX_NAME];
 
-		inbox_part_name(i + 1, parts[i].name, name);
-		ok = folder_take(dir, name, inbox->partial, parts[i].file, parts[i].share);
+		inbox_part_name(i + 1, item->parts[i].name, name);
+		ok = folder_take(dir, name, inbox->partial, item->parts[i].file,
+				 item->parts[i].share, flush);
 	}
-	ok = ok && fsync(dir) == 0;
+	ok = ok && (!flush || fsync(dir) == 0);
 	if (dir >= 0) {
 		int saved = errno;
 
@@ -193,32 +191,59 @@ static int incoming_new(const struct inbox *inbox, char name[40])
 	return fd;
 }
 
-int inbox_put(const struct inbox *inbox, const char *name, struct slice document,
-	      struct slice envelope, const struct inbox_part *parts, unsigned parts_n,
-	      struct why *why)
+int inbox_fill(const struct inbox *inbox, struct inbox_item *item, bool flush, struct why *why)
 {
-	char incoming[40];
-	int folder = incoming_new(inbox, incoming), r = 0;
-	bool ok = folder >= 0 && folder_write(folder, "document.json", document) &&
-		  folder_write(folder, "envelope.json", envelope) &&
-		  (parts_n == 0 || put_parts(inbox, folder, parts, parts_n)) && fsync(folder) == 0;
+	item->folder = incoming_new(inbox, item->incoming);
+	if (item->folder >= 0 &&
+	    folder_write(item->folder, "document.json", item->document, flush) &&
+	    folder_write(item->folder, "envelope.json", item->envelope, flush) &&
+	    (item->parts_n == 0 || put_parts(inbox, item, flush)) &&
+	    (!flush || fsync(item->folder) == 0))
+		return 0;
+	why_set(why, NX_EIO, "cannot write the folder %s: %s", item->name, strerror(errno));
+	inbox_drop(inbox, item);
+	return NX_EIO;
+}
 
-	if (ok && renameat2(inbox->dir, incoming, inbox->dir, name, RENAME_NOREPLACE) < 0) {
+int inbox_sync(const struct inbox *inbox, struct why *why)
+{
+	if (syncfs(inbox->dir) == 0)
+		return 0;
+	return why_set(why, NX_EIO, "cannot flush the files: %s", strerror(errno));
+}
+
+int inbox_appear(const struct inbox *inbox, struct inbox_item *item, struct why *why)
+{
+	int r = 0;
+
+	if (renameat2(inbox->dir, item->incoming, inbox->dir, item->name, RENAME_NOREPLACE) < 0) {
+		r = why_set(why, NX_EIO, "cannot write the folder %s: %s", item->name,
+			    strerror(errno));
 		/* another of us was faster: what is there has the same content */
-		r = errno == EEXIST ? inbox_find(inbox, name, why) : 0;
-		if (r == 1)
+		if (errno == EEXIST && inbox_find(inbox, item->name, why) == 1)
 			r = NX_EEXIST;
-		ok = false;
+		inbox_drop(inbox, item);
+		return r;
 	}
-	if (ok)
-		ok = fsync(inbox->dir) == 0;
-	if (!ok && r == 0)
-		r = why_set(why, NX_EIO, "cannot write the folder %s: %s", name, strerror(errno));
-	if (folder >= 0)
-		close(folder);
-	if (r < 0)
-		folder_remove(inbox->dir, incoming);
-	return r;
+	close(item->folder);
+	item->folder = -1;
+	return 0;
+}
+
+int inbox_seal(const struct inbox *inbox, struct why *why)
+{
+	if (fsync(inbox->dir) == 0)
+		return 0;
+	return why_set(why, NX_EIO, "cannot flush the folder: %s", strerror(errno));
+}
+
+void inbox_drop(const struct inbox *inbox, struct inbox_item *item)
+{
+	if (item->folder < 0)
+		return;
+	folder_remove(inbox->dir, item->incoming);
+	close(item->folder);
+	item->folder = -1;
 }
 
 /* ---- done */
@@ -232,7 +257,7 @@ bool inbox_is_done(int folder)
 
 int inbox_set_done(int folder, struct why *why)
 {
-	if (folder_write(folder, ".done", slice_str("")) || errno == EEXIST) {
+	if (folder_write(folder, ".done", slice_str(""), true) || errno == EEXIST) {
 		if (fsync(folder) == 0)
 			return 0;
 	} else if (errno == ENOENT) {

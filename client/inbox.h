@@ -36,13 +36,29 @@ struct inbox_part {
 	const char *file; /* in .partial, whole and verified */
 	bool share;       /* nobody else needs the file */
 };
+struct inbox_item {
+	const char *name;
+	struct slice document, envelope;
+	const struct inbox_part *parts;
+	unsigned parts_n;
+	/* inbox_fill() to inbox_appear(): */
+	char incoming[40];
+	int folder; /* its lock; -1 = not filled */
+};
 /*
- * inbox_put - write the folder, flush all of it, and let it appear.
- * returns  0; NX_EEXIST: it was here already, which is as good; NX_EIO with words
+ * A folder comes to be in four steps, of one item or of many together:
+ * inbox_fill    writes it under a name of our own; flush: each file is on disk when this returns
+ * inbox_sync    what was filled without flush is on disk; for many items this is twenty times as
+ * fast inbox_appear  gives it its name. NX_EEXIST: it was here already, which is as good inbox_seal
+ * the names are on disk all           return 0, or NX_EIO with words; inbox_drop() what did not
+ * appear
  */
-int inbox_put(const struct inbox *inbox, const char *name, struct slice document,
-	      struct slice envelope, const struct inbox_part *parts, unsigned parts_n,
-	      struct why *why);
+int inbox_fill(const struct inbox *inbox, struct inbox_item *item, bool flush, struct why *why);
+int inbox_sync(const struct inbox *inbox, struct why *why);
+int inbox_appear(const struct inbox *inbox, struct inbox_item *item, struct why *why);
+int inbox_seal(const struct inbox *inbox, struct why *why);
+void inbox_drop(const struct inbox *inbox, struct inbox_item *item);
+
 /* .done in the folder: what --exec ran has succeeded */
 bool inbox_is_done(int folder);
 /* returns 0, also when the command has taken the folder away; NX_EIO with words */

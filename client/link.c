@@ -17,9 +17,8 @@
 #define CONNECT_MS    10000
 #define HANDSHAKE_MS  10000
 #define STALL_MS      60000
-#define IN_SIZE       (64 << 10)
+#define IN_SIZE       (256 << 10)
 #define OUT_SIZE      (FRAME_SMALL + FRAME_HEADER + FRAME_FLOOR)
-#define READS_A_TURN  4
 #define WRITES_A_TURN 16
 #define FRAME_TIME_MS 30 /* a frame of items or parts holds the line for about this long */
 #define RATE_EVERY_MS 100
@@ -212,25 +211,34 @@ static int plain_error(ssize_t n)
 	return errno == EAGAIN || errno == EINTR ? SSL_ERROR_WANT_READ : SSL_ERROR_SYSCALL;
 }
 
-static int read_some(struct link *link, struct why *why)
+/* returns octets, or 0 and the error */
+static int read_once(struct link *link, uint8_t *to, size_t room, int *ret_error)
 {
-	int n, error;
+	int n;
 
 	errno = 0;
 	if (link->ssl == NULL) {
-		n = (int)recv(link->fd, link->in, IN_SIZE, MSG_DONTWAIT);
-		error = n > 0 ? 0 : plain_error(n);
+		n = (int)recv(link->fd, to, room, MSG_DONTWAIT);
+		*ret_error = n > 0 ? 0 : plain_error(n);
 	} else {
 		ERR_clear_error();
-		n = SSL_read(link->ssl, link->in, IN_SIZE);
-		error = n > 0 ? 0 : SSL_get_error(link->ssl, n);
+		n = SSL_read(link->ssl, to, (int)room);
+		*ret_error = n > 0 ? 0 : SSL_get_error(link->ssl, n);
 	}
-	if (n > 0) {
-		link->unread = slice_of(link->in, (size_t)n);
-		return n;
-	}
-	if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
-		return 0;
+	return n > 0 ? n : 0;
+}
+
+/* as much as is there and fits: what comes together can be settled together */
+static int read_some(struct link *link, struct why *why)
+{
+	size_t n = 0;
+	int error = 0;
+
+	while (n < IN_SIZE && error == 0)
+		n += (size_t)read_once(link, link->in + n, IN_SIZE - n, &error);
+	link->unread = slice_of(link->in, n);
+	if (n > 0 || error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
+		return (int)n;
 	return lost(link, error, why);
 }
 

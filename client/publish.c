@@ -10,6 +10,7 @@
 
 #define WAITING_MAX  32        /* items read ahead */
 #define READ_AT_ONCE (8 << 20) /* octets of parts hashed before the link has its turn again */
+#define OPEN_PARTS   16 /* of items not yet answered: as many as an exchange gets at a time */
 #define HANDLES      64
 #define FINISH_MS    5000
 
@@ -33,6 +34,7 @@ struct publish {
 	struct input input;
 	struct queue waiting[LANES];
 	struct queue open; /* offered, not answered */
+	unsigned open_parts;
 	struct handle handles[HANDLES];
 	unsigned next_handle;
 	const struct session *session; /* of the link while there is one */
@@ -169,12 +171,20 @@ static void forget_rest(struct publish *p, int code)
 
 /* ---- the session's source */
 
+/* photos offered all at once would be refused: the exchange keeps only so many unfinished ones of a
+ * partner */
+static bool must_wait(const struct publish *p, const struct entry *entry)
+{
+	return entry->box->parts_n > 0 && p->open_parts > 0 && !entry->box->flash &&
+	       p->open_parts + entry->box->parts_n > OPEN_PARTS;
+}
+
 static struct entry *next_entry(struct publish *p, enum lane lane)
 {
 	struct queue *queue = &p->waiting[lane];
 	const struct hello *peer = session_peer(p->session);
 
-	while (queue->first != NULL) {
+	while (queue->first != NULL && !must_wait(p, queue->first)) {
 		struct entry *entry = queue_take(queue, &queue->first);
 		struct why why = { 0 };
 		int r = peer == NULL ? 0 : outbox_check(entry->box, &peer->max, &why);
@@ -202,6 +212,7 @@ static bool give_item(void *arg, enum session_class class, uint64_t id, struct s
 	entry->id = id;
 	entry->offered_ms = clock_boot_ms();
 	queue_add(&p->open, entry);
+	p->open_parts += entry->box->parts_n;
 	*out = (struct session_out){
 		.lane = lane,
 		.envelope = slice_of(entry->box->envelope, entry->box->envelope_n),
@@ -276,7 +287,7 @@ static void need(struct publish *p, struct link *link, const struct need *need)
 }
 
 /* take the entry of an answer off the open ones */
-static struct entry *answered(struct publish *p, uint64_t id)
+static struct entry *answered(struct publish *p, struct link *link, uint64_t id)
 {
 	struct entry **at = &p->open.first, *entry;
 
@@ -285,15 +296,17 @@ static struct entry *answered(struct publish *p, uint64_t id)
 	if (*at == NULL)
 		return NULL;
 	entry = queue_take(&p->open, at);
+	p->open_parts -= entry->box->parts_n;
+	session_item_ready(link_session(link), CLASS_ROUTINE);
 	for (unsigned i = 0; i < HANDLES; i++)
 		if (p->handles[i].entry == entry)
 			p->handles[i].entry = who_has(p, p->handles[i].sha256);
 	return entry;
 }
 
-static void acked(struct publish *p, const struct ack *ack)
+static void acked(struct publish *p, struct link *link, const struct ack *ack)
 {
-	struct entry *entry = answered(p, ack->id);
+	struct entry *entry = answered(p, link, ack->id);
 	struct outcome outcome;
 
 	if (entry == NULL)
@@ -307,9 +320,9 @@ static void acked(struct publish *p, const struct ack *ack)
 	entry_free(entry);
 }
 
-static void was_refused(struct publish *p, const struct refuse *refuse)
+static void was_refused(struct publish *p, struct link *link, const struct refuse *refuse)
 {
-	struct entry *entry = answered(p, refuse->id);
+	struct entry *entry = answered(p, link, refuse->id);
 	struct outcome outcome;
 
 	if (entry == NULL)
@@ -323,10 +336,10 @@ static void on_event(struct publish *p, struct link *link, struct session_event 
 {
 	switch (event->kind) {
 	case SESSION_ANSWER:
-		acked(p, &event->ack);
+		acked(p, link, &event->ack);
 		break;
 	case SESSION_REFUSED:
-		was_refused(p, &event->refuse);
+		was_refused(p, link, &event->refuse);
 		break;
 	case SESSION_NEED:
 		need(p, link, &event->need);

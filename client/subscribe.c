@@ -17,6 +17,8 @@
 #define HELD_OCTETS   (16 << 20) /* and their octets */
 #define QUEUE_MS      60000      /* with --exec: no more items than the command does in this time */
 #define LATER_MS      60000      /* a refused item may come again after this */
+#define BATCH_MAX     64         /* folders written together */
+#define TOGETHER      6          /* from so many on the file system is flushed as a whole */
 #define FLUSH_MS      1000
 #define FINISH_MS     3000
 
@@ -85,7 +87,7 @@ static void forget(struct subscriber *s, struct arrival *arrival)
 	*at = arrival->next;
 	s->held--;
 	s->held_octets -= arrival->envelope_octets.n + arrival->document.n;
-	arrival_free(&arrival, s->fetches, s->session);
+	arrival_free(&arrival, &s->inbox, s->fetches, s->session);
 }
 
 /* ---- answers */
@@ -225,23 +227,6 @@ static void watch_command(struct subscriber *s)
 
 /* ---- what is ready */
 
-/* all parts are here: let it appear, then the command, then the answer */
-static void settle(struct subscriber *s, struct arrival *arrival)
-{
-	struct why why = { 0 };
-	int r = arrival_store(arrival, &s->inbox, s->fetches, s->session, &why);
-
-	if (r < 0 && r != NX_EEXIST) {
-		give_up(s, arrival, r, why.words);
-		return;
-	}
-	arrival->found = r == NX_EEXIST;
-	if (s->options->exec == NULL || (arrival->found && is_done(s, arrival->folder)))
-		acknowledge(s, arrival);
-	else
-		start_command(s, arrival);
-}
-
 static void check_parts(struct subscriber *s)
 {
 	for (struct arrival *at = s->first, *next; at != NULL; at = next) {
@@ -259,31 +244,92 @@ static void check_parts(struct subscriber *s)
 	}
 }
 
-static struct arrival *next_ready(const struct subscriber *s)
+/* at most n of those that are ready: urgent ones first, then as they came */
+static unsigned gather(const struct subscriber *s, struct arrival **batch, unsigned most)
 {
-	struct arrival *ready = NULL;
+	unsigned n = 0;
 
-	for (struct arrival *at = s->first; at != NULL; at = at->next) {
-		if (at->state != ARRIVAL_READY)
-			continue;
-		if (at->head.lane == LANE_FLASH)
-			return at;
-		if (ready == NULL)
-			ready = at;
+	for (enum lane lane = LANE_FLASH;; lane = LANE_ROUTINE) {
+		for (struct arrival *at = s->first; at != NULL && n < most; at = at->next)
+			if (at->state == ARRIVAL_READY && at->head.lane == lane)
+				batch[n++] = at;
+		if (lane == LANE_ROUTINE)
+			return n;
 	}
-	return ready;
+}
+
+/* refuse those that did not get through a step, and close the ranks */
+static unsigned keep_good(struct subscriber *s, struct arrival **batch, const int *results,
+			  unsigned n, const struct why *why)
+{
+	unsigned good = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (results[i] >= 0 || results[i] == NX_EEXIST)
+			batch[good++] = batch[i];
+		else
+			give_up(s, batch[i], results[i], why[i].words);
+	}
+	return good;
+}
+
+/* many at a time, because flushing is what takes the time. Returns how many are here durably. */
+static unsigned store(struct subscriber *s, struct arrival **batch, unsigned n)
+{
+	struct why why[BATCH_MAX] = { 0 };
+	int results[BATCH_MAX];
+	bool together = n >= TOGETHER;
+
+	for (unsigned i = 0; i < n; i++)
+		results[i] = arrival_fill(batch[i], &s->inbox, !together, &why[i]);
+	n = keep_good(s, batch, results, n, why);
+	for (unsigned i = 0; i < n; i++)
+		results[i] = i > 0 ? results[0] : together ? inbox_sync(&s->inbox, &why[0]) : 0;
+	for (unsigned i = 1; i < n; i++)
+		why[i] = why[0];
+	n = keep_good(s, batch, results, n, why);
+	for (unsigned i = 0; i < n; i++)
+		results[i] = arrival_appear(batch[i], &s->inbox, s->fetches, s->session, &why[i]);
+	n = keep_good(s, batch, results, n, why);
+	for (unsigned i = 0; i < n; i++)
+		results[i] = i > 0 ? results[0] : inbox_seal(&s->inbox, &why[0]);
+	for (unsigned i = 1; i < n; i++)
+		why[i] = why[0];
+	return keep_good(s, batch, results, n, why);
+}
+
+/* all parts are here: let the folders appear, then the command, then the answer */
+static bool settle(struct subscriber *s)
+{
+	struct arrival *batch[BATCH_MAX];
+	uint64_t left = s->options->count == 0 ? BATCH_MAX : s->options->count - s->settled;
+	unsigned most = s->options->exec != NULL ? 1
+			: left < BATCH_MAX       ? (unsigned)left
+						 : BATCH_MAX;
+	unsigned n = gather(s, batch, most);
+
+	if (n == 0)
+		return false;
+	n = store(s, batch, n);
+	for (unsigned i = 0; i < n; i++) {
+		if (s->options->exec == NULL || (batch[i]->found && is_done(s, batch[i]->folder)))
+			acknowledge(s, batch[i]);
+		else
+			start_command(s, batch[i]);
+	}
+	return true;
 }
 
 static void work(struct subscriber *s)
 {
-	struct arrival *arrival;
+	bool more = true;
 
 	watch_command(s);
 	check_parts(s);
-	while (!s->over && s->running == NULL && (arrival = next_ready(s)) != NULL) {
+	while (more && !s->over && s->running == NULL) {
 		if (s->ending && s->options->exec != NULL)
 			break; /* no new command; these stay owed */
-		settle(s, arrival);
+		more = settle(s);
 	}
 	fetches_start(s->fetches, s->session);
 	set_window(s);
@@ -304,7 +350,7 @@ static void item(struct subscriber *s, struct session_event *event)
 		return;
 	}
 	refuse_later(s, arrival, event->item.head.id, r, why.words);
-	arrival_free(&arrival, s->fetches, s->session);
+	arrival_free(&arrival, &s->inbox, s->fetches, s->session);
 }
 
 static void dropped(struct subscriber *s, const struct session_event *event)

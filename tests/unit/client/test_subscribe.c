@@ -436,6 +436,33 @@ static void two_items_share_a_photo(void **state)
 	free(photo);
 }
 
+/* so many that they are flushed together; two are the same, one cannot be read */
+static void many_come_together(void **state)
+{
+	static const char *const documents[] = {
+		"{\"uri\":\"urn:1\"}", "{\"uri\":\"urn:2\"}", "{\"uri\":\"urn:3\"}",
+		"{\"uri\":",           "{\"uri\":\"urn:4\"}", "{\"uri\":\"urn:5\"}",
+		"{\"uri\":\"urn:1\"}", "{\"uri\":\"urn:6\"}",
+	};
+	uint8_t photo[40000];
+	struct exchange x = { 0 };
+
+	(void)state;
+	reset();
+	options.count = 7;
+	fill(photo, sizeof(photo), 9);
+	for (int i = 0; i < 8; i++)
+		serve(&x, documents[i], "p.jpg", i == 2 || i == 4 ? photo : NULL, sizeof(photo));
+	begin(&x);
+	play(&x, 99);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(x.items[i].acked, i != 3);
+	assert_int_equal(x.items[3].refuse.retry, NX_LATER);
+	assert_int_equal(x.items[6].result, RESULT_DUPLICATE);
+	assert_int_equal(end(&x), 0);
+	assert_int_equal(folders(), 6);
+}
+
 static void exec_sees_the_facts_and_done_is_kept(void **state)
 {
 	struct exchange x = { 0 };
@@ -671,6 +698,7 @@ int main(void)
 		TEST(hostile_names_stay_inside),
 		TEST(an_envelope_that_lies_is_refused_later),
 		TEST(two_items_share_a_photo),
+		TEST(many_come_together),
 		TEST(exec_sees_the_facts_and_done_is_kept),
 		TEST(exec_that_fails_is_refused_later_and_run_again),
 		TEST(exec_may_take_the_folder_away),
