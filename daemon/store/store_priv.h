@@ -1,6 +1,6 @@
 /*
- * store_priv.h - struct store, for the files of the door: store.c (open, close, submit, collect)
- * and tick.c (time, state).
+ * store_priv.h - struct store, for the files of the door: store.c (open, close), collect.c
+ * (requests) and tick.c (time, state).
  */
 #pragma once
 #include "store/items.h"
@@ -26,4 +26,5 @@ struct store {
 	int64_t ticked_ms;
 	struct watch items_watch, photos_watch;
 };
-struct worker *store_worker_of(const struct store *store, enum store_kind kind);
+/* collect.c: lets go of what is finished without telling anybody */
+void store_drop_finished(struct store *store);

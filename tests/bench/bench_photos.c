@@ -39,7 +39,7 @@ static struct slot *free_slot(struct sx *sx, struct slot *slots, unsigned waitin
 		for (unsigned i = 0; i < waiting; i++) {
 			struct slot *slot = &slots[i];
 
-			if (slot->used && slot->append.req.cost != UINT64_MAX)
+			if (slot->used && slot->append.req.arg != NULL)
 				continue;
 			need(!slot->used || slot->append.req.code == 0, "refused");
 			if (slot->used && slot->append.complete)
@@ -85,7 +85,7 @@ int main(int argc, char **argv)
 		send_photo(sx, slots, waiting, photo);
 	}
 	for (unsigned i = 0; i < waiting; i++)
-		while (slots[i].used && slots[i].append.req.cost != UINT64_MAX)
+		while (slots[i].used && slots[i].append.req.arg != NULL)
 			sx_loop(sx, 10000);
 	took = seconds() - began;
 	printf("photos=%u waiting=%u seconds=%.2f MB/s=%.0f\n", photos, waiting, took,

@@ -56,7 +56,7 @@ static inline void sx_done(struct store_req *req, void *arg)
 {
 	struct sx *sx = arg;
 
-	req->cost = UINT64_MAX; /* seen */
+	req->arg = NULL; /* seen */
 	sx->done++;
 }
 
@@ -119,14 +119,13 @@ static inline void sx_submit(struct sx *sx, struct store_req *req)
 {
 	req->done = sx_done;
 	req->arg = sx;
-	req->cost = 0;
 	store_submit(sx->store, req);
 }
 
 /* until the request is done; NX_ECLOSED when it never is */
 static inline int sx_await(struct sx *sx, struct store_req *req)
 {
-	for (unsigned i = 0; req->cost != UINT64_MAX; i++) {
+	for (unsigned i = 0; req->arg != NULL; i++) {
 		if (i > 1000 || sx->events[STORE_FATAL] > 0)
 			return NX_ECLOSED;
 		sx_loop(sx, 10000);

@@ -110,7 +110,7 @@ static void a_close_in_the_middle(void **state)
 		sx_loop(sx, 10000);
 	sx_reopen(sx);
 	for (unsigned i = 0; i < 2000; i++) {
-		if (puts[i].put.req.cost != UINT64_MAX)
+		if (puts[i].put.req.arg != NULL)
 			continue;
 		answered++;
 		sx_put_make(again, sx->afp, i, NULL, 0);
