@@ -32,7 +32,7 @@ struct db {
 
 /*
  * The folders that are open in this process. LMDB accepts a second handle on one file without a
- * word, and closing it drops the first one's lock (PITFALLS 2.7); so this is the one list that must
+ * word, and closing it drops the first one's lock; so this is the one list that must
  * be known to the whole process.
  */
 static struct {

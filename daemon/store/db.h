@@ -1,9 +1,11 @@
 /*
  * db.h - LMDB transactions that keep their first error; the only user of <lmdb.h>.
  *
- * Default durability: a txn_end() that returns 0 is on disk. Foreign codes are translated here, once. Values are at most
- * DB_VALUE_MAX octets (one page: PITFALLS 2). Integer keys are native u64, composite keys big-endian octets.
- * One handle per path in a process. Threads: a write txn belongs to the thread that began it; MDB_NOTLS, so a read txn may move.
+ * Default durability: a txn_end() that returns 0 is on disk. Foreign codes are translated here,
+ * once. Values are at most DB_VALUE_MAX octets: one page, for a larger one costs seconds in a
+ * fragmented file. Integer keys are native u64, composite keys big-endian octets. One handle per
+ * path in a process.
+ * Threads: a write txn belongs to the thread that began it; MDB_NOTLS, so a read txn may move.
  */
 #pragma once
 #include "proto/err.h"
@@ -20,33 +22,36 @@ struct db_conf {
 	const struct db_table *tables; /* index = the table number used below */
 	unsigned tables_n;
 	uint64_t map_size; /* octets; a multiple of the page */
-	bool read_only;	   /* --owed, --verify-store: beside a running daemon */
+	bool read_only;    /* --owed, --verify-store: beside a running daemon */
 	bool no_readahead;
 };
-/* dir exists. creates data.mdb when it is not there. returns 0, NX_EIO, NX_ENOMEM, NX_ECORRUPT (LMDB does not know the file) */
+/* dir exists. creates data.mdb when it is not there. returns 0, NX_EIO, NX_ENOMEM, NX_ECORRUPT
+ * (LMDB does not know the file) */
 int db_open(const char *dir, const struct db_conf *conf, struct db **ret, struct why *why);
 void db_close(struct db **db);
 int db_fd(const struct db *db);
 struct db_usage {
-	uint64_t page, pages_map, pages_end; /* page size; pages in the map; pages ever used (high water) */
-	uint64_t pages_free;		     /* in the free list, those readers still see included */
+	uint64_t page;                 /* octets */
+	uint64_t pages_map, pages_end; /* in the map; ever used (high water) */
+	uint64_t pages_free;           /* in the free list, those readers still see included */
 };
 int db_usage(struct db *db, struct db_usage *ret); /* begins a read txn of its own */
-int db_readers_clear(struct db *db);		   /* stale readers of dead processes */
+int db_readers_clear(struct db *db);               /* stale readers of dead processes */
 
 enum txn_mode { TXN_READ, TXN_WRITE };
 struct txn {
 	struct db *db;
 	void *mdb; /* MDB_txn */
-	int r;	   /* first error; everything after it does nothing */
+	int r;     /* first error; everything after it does nothing */
 	bool wrote;
 	enum txn_mode mode;
 };
 void txn_begin(struct txn *txn, struct db *db, enum txn_mode mode);
 /*
  * commit (a read txn just ends).
- * returns  0: durable. NX_EFULL: the map is full, nothing written. NX_ENOMEM before any write: nothing written.
- *          NX_EUNSURE: it may or may not be on disk: no answers, exit
+ * returns  0           durable
+ *          NX_EFULL    the map is full, nothing written; NX_ENOMEM likewise
+ *          NX_EUNSURE  it may or may not be on disk: no answers, exit
  *          the first error of the txn, after aborting
  */
 int txn_end(struct txn *txn);
@@ -55,7 +60,8 @@ void txn_abort(struct txn *txn);
 /* values: get gives a slice into the map, good until the txn ends or writes */
 bool txn_get(struct txn *txn, unsigned table, struct slice key, struct slice *ret);
 void txn_put(struct txn *txn, unsigned table, struct slice key, struct slice value);
-void txn_append(struct txn *txn, unsigned table, struct slice key, struct slice value); /* key is the highest */
+/* key is the highest */
+void txn_append(struct txn *txn, unsigned table, struct slice key, struct slice value);
 bool txn_del(struct txn *txn, unsigned table, struct slice key); /* was it there? */
 uint64_t txn_entries(struct txn *txn, unsigned table);
 

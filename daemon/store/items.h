@@ -1,44 +1,68 @@
 /*
  * items.h - the environment `items`, private to the store room: tables, keys, and who writes what.
+ */
+// clang-format off
+/*
+ *   table          key                                    value
+ *   meta           name                                   "format" u32, "epoch" u64, "node", "wall" i64,
+ *                                                         "counters", "kills:N", "held:N" of partner N
+ *   items          sequence (integer)                     record head + facts + parts + envelope +
+ *                                                         document, first cut (records.c)
+ *   bodies         sequence << 10 + chunk (integer)       the rest of that octet string, each row
+ *                                                         4,076 octets + CRC32C
+ *   feed           position (integer)                     sequence, lane, kill, running totals (feed.c)
+ *   flash          position (integer)                     nothing
+ *   stories        SHA-256 of the story | first half      story row | identity row (stories.c)
+ *                  of that + half of the identity's
+ *   uses           part + sequence (big-endian u64)       nothing
+ *   doomed         part number (integer)                  nothing
+ *   had            part + partner (big-endian u64)        nothing
+ *   subscriptions  number (big-endian u32) | names        definition | number
+ *                  "p:NAME", "s:NAME"
+ *   filters        subscription + generation (be u32)     channel patterns + filter text
+ *   owed           subscription (be u32) + first          last position (UINT64_MAX = live tail), filter
+ *                  position (be u64)                      generation, retry-not-before, attempts
+ *   receipts       subscription (be u32) + first          packed run of (position, time, result)
+ *                  position (be u64)
+ *   held           release time + sequence (be u64)       nothing (release UINT64_MAX: withheld, no time)
  *
- *   table          key                                        value
- *   meta           name                                       "format" u32, "epoch" u64, "node", "wall" i64, counters
- *   items          sequence (integer)                         record head + facts + envelope + document, first cut
- *   bodies         sequence << 10 + chunk (integer)           the rest of that octet string, 4,076 octets + CRC32C each
- *   feed           position (integer)                         sequence, running total of items, of octets, lane, channel-free
- *   flash          position (integer)                         nothing
- *   stories        SHA-256 story | first half of that + half  story row | identity row
- *                  of the identity's SHA-256
- *   uses           part number + sequence (big-endian)        nothing
- *   doomed         part number (integer)                      nothing
- *   had            part number + partner number (big-endian)  nothing
- *   subscriptions  number (big-endian u32), names: "p:NAME" "s:NAME"     definition | number
- *   filters        subscription u32 + generation u32 (be)     channel patterns + filter text
- *   owed           subscription u32 + first position u64 (be) last position (UINT64_MAX = live tail), filter
- *                                                             generation, retry-not-before, attempts
- *   receipts       subscription u32 + first position u64 (be) packed run of (position, time, result)
- *   held           release time u64 + sequence u64 (be)       nothing (release UINT64_MAX: withheld, no time)
- *
- * Files: records.c (cut, CRC, join), put.c (+ stories.c, held.c): PUT, releases; owed.c (rows: add, cut out, merge), settle.c,
- * subs.c (DEFINE, FORGET, matching), fetch.c (CLAIM, FETCH in the reader), retire.c (retention, expiry), items.c (open, create, batch, maintain).
+ * Files: records.c (cut, CRC, join), put.c with stories.c, feed.c, held.c (PUT, releases), owed.c (rows: add,
+ * cut out, merge), settle.c, subs.c (DEFINE, FORGET, matching), fetch.c (CLAIM, FETCH in the reader), retire.c
+ * (retention, expiry), doom.c (parts on their way out), items.c (open, create, transactions), batch.c.
  * Values that go to disk are packed by hand, little-endian, each with a version octet first; never a raw struct.
  */
+// clang-format on
 #pragma once
 #include "store/db.h"
 #include "store/store.h"
 
 enum items_table {
-	T_META, T_ITEMS, T_BODIES, T_FEED, T_FLASH, T_STORIES, T_USES, T_DOOMED, T_HAD,
-	T_SUBSCRIPTIONS, T_FILTERS, T_OWED, T_RECEIPTS, T_HELD, ITEMS_TABLES,
+	T_META,
+	T_ITEMS,
+	T_BODIES,
+	T_FEED,
+	T_FLASH,
+	T_STORIES,
+	T_USES,
+	T_DOOMED,
+	T_HAD,
+	T_SUBSCRIPTIONS,
+	T_FILTERS,
+	T_OWED,
+	T_RECEIPTS,
+	T_HELD,
+	ITEMS_TABLES,
 };
 extern const struct db_table items_tables[ITEMS_TABLES];
 
 enum item_state {
-	ITEM_RELEASED = 1,   /* has a position */
-	ITEM_HELD = 2,	     /* embargo or withheld */
-	ITEM_DOCUMENT = 3,   /* kept for items released before their parts; never committed by this version */
-	ITEM_SUPERSEDED = 4, /* an older version: never sent to versions = latest; position 0 when it was still held */
-	ITEM_KILLED = 5,     /* a tombstone stands over it */
+	ITEM_RELEASED = 1, /* has a position */
+	ITEM_HELD = 2,     /* embargo or withheld */
+	/* kept for items released before their parts; never committed by this version */
+	ITEM_DOCUMENT = 3,
+	/* an older version: never sent to versions = latest; position 0 when it was still held */
+	ITEM_SUPERSEDED = 4,
+	ITEM_KILLED = 5, /* a tombstone stands over it */
 	ITEM_QUARANTINED = 6,
 };
 /* what the record says besides the octets; facts point into the buffer given to record_read() */
@@ -50,30 +74,37 @@ struct record {
 	int64_t stored_ms, received_ms, released_ms;
 	uint8_t content[32], story[32], identity[32];
 	uint32_t envelope_n, document_n;
-	int64_t held_until_ms;	/* ITEM_HELD: its key in `held`; INT64_MAX = withheld, no time */
-	uint64_t octets;	/* envelope, document and parts: what it weighs in feed totals and held-size */
+	int64_t held_until_ms; /* ITEM_HELD: its key in `held`; INT64_MAX = withheld, no time */
+	uint64_t octets; /* envelope, document and parts: its weight in feed totals and held-size */
 	bool kill;
 	unsigned parts_n;
 	struct store_part *parts; /* malloc'ed with names behind it */
 	struct facts facts;
-	struct slice facts_packed; /* record_write(): the octets of facts_write() when they are at hand; may be empty */
+	/* for record_write(): the octets of facts_write() when they are at hand; may be empty */
+	struct slice facts_packed;
 };
 /* -- records.c: one octet string, cut into the items row and bodies. */
-void record_write(struct txn *txn, const struct record *record, struct slice envelope, struct slice document);
-/* octets (envelope + document, malloc'ed) are read only if ret_octets != NULL. CRC checked: NX_ECORRUPT. returns 0, NX_ENOENT ... */
+void record_write(struct txn *txn, const struct record *record, struct slice envelope,
+		  struct slice document);
+/* octets (envelope + document, malloc'ed) are read only if ret_octets != NULL. CRC checked:
+ * NX_ECORRUPT. returns 0, NX_ENOENT ... */
 int record_read(struct txn *txn, uint64_t sequence, struct record *ret, uint8_t **ret_octets);
-/* the head alone, one row: no facts, no parts (parts_n is set, parts is NULL); nothing to free. returns as record_read() */
+/* the head alone, one row: no facts, no parts (parts_n is set, parts is NULL); nothing to free.
+ * returns as record_read() */
 int record_head(struct txn *txn, uint64_t sequence, struct record *ret);
 void record_done(struct record *record);
-void record_state(struct txn *txn, uint64_t sequence, enum item_state state, uint64_t position, int64_t released_ms);
+void record_state(struct txn *txn, uint64_t sequence, enum item_state state, uint64_t position,
+		  int64_t released_ms);
 uint64_t record_remove(struct txn *txn, uint64_t sequence); /* pages freed, about */
-unsigned record_pages(size_t head_n, size_t envelope_n, size_t document_n); /* head_n: facts and parts; for the marks */
-
-size_t record_parts_n(const struct store_part *parts, unsigned n); /* octets that they take in the head */
+/* for the marks: the worst case. head_n: facts and parts */
+unsigned record_pages(size_t head_n, size_t envelope_n, size_t document_n);
+/* octets that parts take in the head */
+size_t record_parts_n(const struct store_part *parts, unsigned n);
 
 /* -- feed rows (put.c writes, all read) */
 struct feed_row {
-	uint64_t position, sequence, total_items, total_octets; /* totals including this one; octets as record.octets */
+	uint64_t position, sequence;
+	uint64_t total_items, total_octets; /* including this one; octets as record.octets */
 	enum lane lane;
 	bool kill;
 };
@@ -86,23 +117,28 @@ uint64_t feed_append(struct items *items, struct txn *txn, const struct record *
 /* -- stories.c */
 struct story_row {
 	uint64_t newest, newest_released; /* sequences; 0 = none */
-	uint64_t kill;			  /* sequence of the tombstone; 0 = none */
-	int64_t created_ms;		  /* versioncreated of the newest */
+	uint64_t kill;                    /* sequence of the tombstone; 0 = none */
+	int64_t created_ms;               /* versioncreated of the newest */
 	char version[VERSION_MAX + 1], channel[NAME_MAX_ + 1];
 	int64_t stored_ms; /* of the last item that touched it */
 	/* of the newest released one, when it is not the newest */
 	char released_version[VERSION_MAX + 1];
 	int64_t released_created_ms;
-	uint64_t held; /* the one version that is held (a newer one takes an older one out); 0 = none. Held kills are not told here */
+	/* the one version that is held (a newer one takes an older one out); 0 = none. Held kills
+	 * are not told here */
+	uint64_t held;
 };
 bool story_get(struct txn *txn, const uint8_t story[32], struct story_row *ret);
 void story_put(struct txn *txn, const uint8_t story[32], const struct story_row *row);
-/* the identity already known? sequence, content hash, state. The place where `fresh` will be looked into first. */
-bool story_seen(struct txn *txn, const uint8_t identity[32], uint64_t *ret_sequence, uint8_t ret_content[32]);
+/* the identity already known? sequence, content hash, state. The place where `fresh` will be looked
+ * into first. */
+bool story_seen(struct txn *txn, const uint8_t identity[32], uint64_t *ret_sequence,
+		uint8_t ret_content[32]);
 /* would this item be sent to a subscription now? ACKED = yes, SUPERSEDED, KILLED */
 enum settle_how story_verdict(struct txn *txn, const struct record *record, bool versions_all);
 
-/* -- the directory of partners and subscriptions: immutable, reference-counted, swapped by DEFINE; any thread may hold one */
+/* -- the directory of partners and subscriptions: immutable, reference-counted, swapped by DEFINE;
+ * any thread may hold one */
 struct sub {
 	uint32_t number, partner, generation;
 	char name[NAME_MAX_ + 1], partner_name[NAME_MAX_ + 1];
@@ -121,8 +157,10 @@ struct subdir {
 struct items_conf {
 	const char *dir; /* DIRECTORY/items */
 	uint64_t size;
-	const struct store_conf *store; /* times and ceilings; items copies what it needs at each reload */
-	void (*event)(void *arg, const struct store_event *event); /* called in the writer's thread; the door passes it on */
+	/* times and ceilings; items copies what it needs at each reload */
+	const struct store_conf *store;
+	/* called in the writer's thread; the door passes it on */
+	void (*event)(void *arg, const struct store_event *event);
 	/* a part that no item uses any more: the door starts its deletion when it is not leased */
 	void (*unused)(void *arg, uint64_t part);
 	void *arg;
@@ -132,29 +170,35 @@ void items_close(struct items **items);
 void items_reload(struct items *items, const struct store_conf *conf);
 struct db *items_db(struct items *items);
 /*
- * run a list of requests (linked by next, in order) in one transaction and commit; sets each one's code and receipt.
- * requests over a mark are left out with NX_EFULL before the first put; MAP_FULL all the same: again without items, then
- * items one a transaction. returns 0, or NX_EUNSURE / NX_EIO: fatal, no done() for any of them
+ * run a list of requests (linked by next, in order) in one transaction and commit; sets each one's
+ * code and receipt. requests over a mark are left out with NX_EFULL before the first put; MAP_FULL
+ * all the same: again without items, then items one a transaction. returns 0, or NX_EUNSURE /
+ * NX_EIO: fatal, no done() for any of them
  */
 int items_batch(struct items *items, struct store_req *list, int64_t boot_ms, int64_t wall_ms);
 /* the door calls it for each PUT after its done(): the receipt is gone with it */
 void items_receipt_free(struct store_put *put);
-/* at most how many of `list` belong in one batch (256 requests, 1,000 pages; PUTs of one partner at most 32 while others wait) */
+/* at most how many of `list` belong in one batch (256 requests, 1,000 pages; PUTs of one partner at
+ * most 32 while others wait) */
 unsigned items_batch_size(const struct items *items, const struct store_req *list);
-/* one bounded transaction of releases, expiry, retirement ... returns 1 when there is more, 0 when not, negative: fatal */
+/* one bounded transaction of releases, expiry, retirement ... returns 1 when there is more, 0 when
+ * not, negative: fatal */
 int items_maintain(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised);
 void items_clock_ok(struct items *items);
 /* step (1) and (3) of deleting a part; requests of kind REQ_INTERNAL run through items_batch */
 struct items_part_req {
 	struct store_req req;
 	uint64_t part;
-	bool doom; /* true: (1) write doomed, NX_EEXIST if a use stands; false: (3) remove doomed and had */
+	/* true: (1) write doomed, NX_EEXIST if a use stands; false: (3) remove doomed and had */
+	bool doom;
 };
 int items_doomed(struct items *items, uint64_t **ret, size_t *ret_n); /* at start: resume at (2) */
-/* thread: any. sets epoch, sequence_last, position_last, items_octets, items_used, items_percent, held; leaves the rest */
+/* thread: any. sets epoch, sequence_last, position_last, items_octets, items_used, items_percent,
+ * held; leaves the rest */
 void items_state(const struct items *items, struct store_state *ret);
 void items_usage_fake(struct items *items, unsigned percent); /* scenes: 0 = the truth again */
-/* thread: any. how full the photos stand: retirement shortens keep and expiry starts for them as well */
+/* thread: any. how full the photos stand: retirement shortens keep and expiry starts for them as
+ * well */
 void items_photos_percent(struct items *items, unsigned percent);
 struct subdir *items_subs(struct items *items); /* takes a reference; thread: any */
 void subdir_free(struct subdir **subdir);
@@ -167,13 +211,19 @@ bool items_is_doomed(struct txn *txn, uint64_t part);
 
 /* -- owed.c, settle.c, subs.c, retire.c, put.c, held.c: what items_batch and items_maintain call */
 void items_put(struct items *items, struct txn *txn, struct store_put *put, int64_t wall_ms);
-void items_settle(struct items *items, struct txn *txn, struct store_settle *settle, int64_t wall_ms);
+void items_settle(struct items *items, struct txn *txn, struct store_settle *settle,
+		  int64_t wall_ms);
 void items_later(struct items *items, struct txn *txn, struct store_later *later, int64_t wall_ms);
-void items_owe_again(struct items *items, struct txn *txn, struct store_owe_again *again, int64_t wall_ms);
-void items_define(struct items *items, struct txn *txn, struct store_define *define, int64_t wall_ms);
-void items_forget(struct items *items, struct txn *txn, struct store_forget *forget, int64_t wall_ms);
-int items_release(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised); /* held.c: due items; own txn */
-int items_expire(struct items *items, int64_t wall_ms);  /* own txn each; 1 = more */
+void items_owe_again(struct items *items, struct txn *txn, struct store_owe_again *again,
+		     int64_t wall_ms);
+void items_define(struct items *items, struct txn *txn, struct store_define *define,
+		  int64_t wall_ms);
+void items_forget(struct items *items, struct txn *txn, struct store_forget *forget,
+		  int64_t wall_ms);
+/* each in transactions of its own; 1 = there is more. held.c: items whose time has come */
+int items_release(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised);
+int items_expire(struct items *items, int64_t wall_ms);
 int items_retire(struct items *items, int64_t wall_ms);
 int items_vanished(struct items *items, int64_t wall_ms);
-/* a kill settles what stands owed of the older versions: the verdict at fetch does it; nothing to do at put */
+/* a kill settles what stands owed of the older versions: the verdict at fetch does it; nothing to
+ * do at put */

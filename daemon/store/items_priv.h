@@ -1,11 +1,13 @@
 /*
- * items_priv.h - what the writer's files of `items` share: struct items, its counters, the rules of a batch.
+ * items_priv.h - what the writer's files of `items` share: struct items, its counters, the rules of
+ * a batch.
  *
- * A handler (items_put, items_settle ...) works in the batch's transaction and sets its request's code. It must look before it
- * leaps: everything that may refuse comes before its first put, for the other requests of the batch stay in the transaction.
- * What it changes in memory must be undone when the transaction does not commit: numbers in items->count are restored by the batch;
- * events, unused parts and a new subdir are handed to the functions below, which keep them until the commit is durable.
- * Thread: the items writer, but where it says otherwise.
+ * A handler (items_put, items_settle ...) works in the batch's transaction and sets its request's
+ * code. It must look before it leaps: everything that may refuse comes before its first put, for
+ * the other requests of the batch stay in the transaction. What it changes in memory must be undone
+ * when the transaction does not commit: numbers in items->count are restored by the batch; events,
+ * unused parts and a new subdir are handed to the functions below, which keep them until the commit
+ * is durable. Thread: the items writer, but where it says otherwise.
  */
 #pragma once
 #include "store/clockrule.h"
@@ -23,7 +25,7 @@
 struct items_count {
 	uint64_t sequence_last, position_last; /* never given twice, whatever is retired */
 	uint64_t total_items, total_octets;    /* of the feed, as in its last row */
-	uint64_t held;			       /* rows in T_HELD */
+	uint64_t held;                         /* rows in T_HELD */
 };
 bool count_get(struct txn *txn, struct items_count *ret);
 void count_put(struct txn *txn, const struct items_count *count);
@@ -45,18 +47,19 @@ struct items {
 	struct db *db;
 	char node[NAME_MAX_ + 1];
 	uint64_t epoch;
-	struct items_times times; /* the writer's copy: taken from times_next at each batch and step of maintain */
+	struct items_times times; /* the writer's copy, taken from times_next by items_now() */
 	struct marks marks;
-	struct items_count count, count_before; /* with what the open transaction does; as last committed */
+	struct items_count count;        /* with what the open transaction does */
+	struct items_count count_before; /* as last committed */
 	struct clockrule clock;
-	int64_t boot_ms, wall_ms;   /* of this batch */
-	int64_t wall_stored_ms;	    /* the row "wall"; TIME_NONE = none */
-	bool wall_written;	    /* by the open transaction */
-	uint64_t used_pages;	    /* after the last commit */
-	bool synchronised;	    /* as maintain was last told */
-	struct receipt *drafts;	    /* what the puts of this transaction will be answered with, the latest first */
+	int64_t boot_ms, wall_ms; /* of this batch */
+	int64_t wall_stored_ms;   /* the row "wall"; TIME_NONE = none */
+	bool wall_written;        /* by the open transaction */
+	uint64_t used_pages;      /* after the last commit */
+	bool synchronised;        /* as maintain was last told */
+	struct receipt *drafts;   /* what the puts of this transaction will be answered with */
 	struct items_note *notes, **notes_end;
-	struct subdir *subs_next; /* what DEFINE or FORGET made in this transaction; becomes subs at the commit */
+	struct subdir *subs_next; /* what DEFINE or FORGET made; becomes subs at the commit */
 
 	void (*event)(void *arg, const struct store_event *event);
 	void (*unused)(void *arg, uint64_t part);
@@ -78,13 +81,15 @@ struct items {
 };
 void subs_private_free(struct items *items);   /* subs.c */
 void retire_private_free(struct items *items); /* retire.c */
-int subs_load(struct items *items);	       /* subs.c: at open, reads the rows and sets items->subs */
+int subs_load(struct items *items); /* subs.c: at open, reads the rows and sets items->subs */
 
 /* -- items.c: the time of what follows; takes reloaded times, judges the clock */
 void items_now(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised);
-int items_store_wall(struct items *items); /* when it is a minute old: in a transaction of its own */
-/* a transaction of one's own (release, expiry, retirement). items_end() commits, then tells events and shows counters;
- * when it does not commit, everything in memory is as before. returns as txn_end() */
+/* when it is a minute old: in a transaction of its own */
+int items_store_wall(struct items *items);
+/* a transaction of one's own (release, expiry, retirement). items_end() commits, then tells events
+ * and shows counters; when it does not commit, everything in memory is as before. returns as
+ * txn_end() */
 void items_begin(struct items *items, struct txn *txn);
 int items_end(struct items *items, struct txn *txn);
 /* told after the commit; forgotten when there is none. Out of memory: txn->r */

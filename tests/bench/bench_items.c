@@ -72,7 +72,7 @@ int main(int argc, char **argv)
 	unsigned total = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 50000;
 	static char document[4096];
 
-	/* as the door does before its threads start: PITFALLS of LMDB's dirty pages */
+	/* as the door does before its threads start: LMDB frees and takes each dirty page */
 	mallopt(M_TRIM_THRESHOLD, 256 << 20);
 	mallopt(M_MMAP_THRESHOLD, 32 << 20);
 	mallopt(M_TOP_PAD, 64 << 20);
