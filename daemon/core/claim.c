@@ -15,10 +15,12 @@ static void claim_free(struct claim *claim)
 	}
 }
 
-static void queue_drop(struct cursor *cursor)
+static void queue_drop(struct claim *claim, struct cursor *cursor)
 {
-	while (cursor->at < cursor->n)
+	while (cursor->at < cursor->n) {
+		map_del(&claim->exchange->stories, &cursor->queue[cursor->at].hot->by_story);
 		hot_unref(&cursor->queue[cursor->at++].hot);
+	}
 	free(cursor->queue);
 	cursor->queue = NULL;
 	cursor->n = cursor->at = 0;
@@ -84,7 +86,7 @@ static void rewind_to(struct claim *claim, uint64_t first)
 {
 	claim->backlog_end = claim->link->exchange->ring.end - 1;
 	for (unsigned lane = 0; lane < LANES; lane++) {
-		queue_drop(&claim->cursor[lane]);
+		queue_drop(claim, &claim->cursor[lane]);
 		claim->cursor[lane].next = first;
 	}
 	claim->skip_first = 0;
@@ -171,6 +173,7 @@ int claim_new(struct link *link, struct feed *feed, uint32_t number, const struc
 	if (claim == NULL)
 		return NX_ENOMEM;
 	claim->link = link;
+	claim->exchange = link->exchange;
 	claim->feed = feed;
 	claim->number = number;
 	claim->said = *said;
@@ -195,7 +198,7 @@ void claim_end(struct claim **at)
 	if (claim->open)
 		skip_flush(claim);
 	for (unsigned lane = 0; lane < LANES; lane++)
-		queue_drop(&claim->cursor[lane]);
+		queue_drop(claim, &claim->cursor[lane]);
 	if (claim->feed->claim == claim)
 		claim->feed->claim = NULL;
 	claim->link = NULL;
@@ -211,22 +214,40 @@ void claim_rewind(struct claim *claim)
 	claim_ready(claim);
 }
 
-/* one fetched item: settled at once, passed by because it is open, or made ready to send */
-static void take_fetched(struct claim *claim, struct cursor *cursor, struct fetched *f)
+static bool versions_all(const struct claim *claim)
 {
-	struct hot *hot;
-	struct hot seen = { .sequence = f->sequence, .kill = f->kill };
-	uint64_t first = f->skip_first == 0 ? f->position : f->skip_first;
+	return claim->feed->conf != NULL && claim->feed->conf->versions == VERSIONS_ALL;
+}
 
-	if (feed_busy(claim->feed, f->position))
-		return;
-	if (f->verdict != SETTLE_ACKED) {
-		settle_run_add(claim, f->verdict, first, &seen, f->position);
-		return;
+static bool not_sent(const struct claim *claim, enum settle_how verdict)
+{
+	return verdict == SETTLE_KILLED || (verdict == SETTLE_SUPERSEDED && !versions_all(claim));
+}
+
+/* the reader's snapshot may be older than what the loop has heard since: a kill, a newer version */
+static enum settle_how verdict_now(const struct claim *claim, const struct fetched *f)
+{
+	struct map_node *node = map_first(&claim->exchange->stories, map_hash_key(f->story));
+
+	for (; f->verdict == SETTLE_ACKED && !f->kill && node != NULL; node = map_next(node)) {
+		const struct hot *hot = container_of(node, struct hot, by_story);
+
+		if (memcmp(hot->story, f->story, 32) != 0 || hot->sequence <= f->sequence)
+			continue;
+		if (hot->kill)
+			return SETTLE_KILLED;
+		if (hot->verdict == SETTLE_ACKED && !versions_all(claim))
+			return SETTLE_SUPERSEDED;
 	}
-	hot = calloc(1, sizeof(*hot));
+	return f->verdict;
+}
+
+static struct hot *hot_fetched(struct fetched *f)
+{
+	struct hot *hot = calloc(1, sizeof(*hot));
+
 	if (hot == NULL)
-		return;
+		return NULL;
 	*hot = (struct hot){ .refs = 1,
 			     .sequence = f->sequence,
 			     .position = f->position,
@@ -239,10 +260,35 @@ static void take_fetched(struct claim *claim, struct cursor *cursor, struct fetc
 	f->octets = NULL;
 	memcpy(hot->story, f->story, sizeof(hot->story));
 	hot->parts = hot_parts_copy(f->parts, f->parts_n);
-	if (f->parts_n > 0 && hot->parts == NULL) {
+	if (f->parts_n > 0 && hot->parts == NULL)
 		hot_unref(&hot);
+	return hot;
+}
+
+/* one fetched item: settled at once, passed by because it is open, or made ready to send */
+static void take_fetched(struct claim *claim, struct cursor *cursor, struct fetched *f)
+{
+	struct exchange *exchange = claim->exchange;
+	struct hot seen = { .sequence = f->sequence, .kill = f->kill };
+	uint64_t first = f->skip_first == 0 ? f->position : f->skip_first;
+	enum settle_how verdict = verdict_now(claim, f);
+	struct hot *hot;
+
+	if (feed_busy(claim->feed, f->position))
+		return;
+	if (verdict != SETTLE_ACKED) {
+		settle_run_add(claim, verdict, first, &seen, f->position);
 		return;
 	}
+	hot = hot_fetched(f);
+	if (hot == NULL) { /* looked for again at the next tick */
+		claim->retry_at_ms = 0;
+		return;
+	}
+	/* released by time, it is not in the ring: what is older must not follow it */
+	if (f->kill || !versions_all(claim))
+		exchange->newer(exchange->arg, f->story, f->sequence, f->kill);
+	map_add(&exchange->stories, &hot->by_story, map_hash_key(hot->story));
 	cursor->queue[cursor->n++] =
 		(struct ready){ .hot = hot, .skip_first = first, .attempts = f->attempts };
 }
@@ -333,8 +379,6 @@ static bool look_at(struct claim *claim, struct hot *hot, enum lane lane, struct
 	struct exchange *exchange = claim->link->exchange;
 	uint64_t p = hot->position;
 	bool match = store_match(exchange->store, claim->feed->number, slice_str(hot->channel));
-	bool versions_all =
-		claim->feed->conf != NULL && claim->feed->conf->versions == VERSIONS_ALL;
 
 	if (match &&
 	    hot->lane != lane) { /* the other cursor's: it breaks the run of what did not match */
@@ -350,7 +394,7 @@ static bool look_at(struct claim *claim, struct hot *hot, enum lane lane, struct
 	ret->skip_first = lane == LANE_ROUTINE && claim->skip_first != 0 ? claim->skip_first : p;
 	if (lane == LANE_ROUTINE)
 		claim->skip_first = 0;
-	if (hot->verdict == SETTLE_KILLED || (hot->verdict == SETTLE_SUPERSEDED && !versions_all)) {
+	if (not_sent(claim, hot->verdict)) {
 		settle_run_add(claim, hot->verdict, ret->skip_first, hot, p);
 		return false;
 	}
@@ -392,15 +436,23 @@ static bool next_in_ring(struct claim *claim, enum lane lane, struct ready *ret)
 static bool next_queued(struct claim *claim, enum session_class class, struct cursor *cursor,
 			struct ready *ret)
 {
-	struct ready *front = &cursor->queue[cursor->at];
-	bool old = front->hot->position <= claim->backlog_end;
+	while (cursor->at < cursor->n) {
+		struct ready *front = &cursor->queue[cursor->at];
+		bool old = front->hot->position <= claim->backlog_end;
 
-	if (class != CLASS_FLASH && old != (class == CLASS_BACKLOG))
-		return false;
-	*ret = *front;
-	if (++cursor->at == cursor->n)
-		queue_drop(cursor);
-	return true;
+		if (class != CLASS_FLASH && old != (class == CLASS_BACKLOG))
+			return false;
+		*ret = *front;
+		map_del(&claim->exchange->stories, &ret->hot->by_story);
+		if (++cursor->at == cursor->n)
+			queue_drop(claim, cursor);
+		if (!not_sent(claim, ret->hot->verdict))
+			return true;
+		settle_run_add(claim, ret->hot->verdict, ret->skip_first, ret->hot,
+			       ret->hot->position);
+		hot_unref(&ret->hot);
+	}
+	return false;
 }
 
 bool claim_next(struct claim *claim, enum session_class class, struct ready *ret)
@@ -410,8 +462,10 @@ bool claim_next(struct claim *claim, enum session_class class, struct ready *ret
 
 	if (!claim->open || claim->feed->conf == NULL)
 		return false;
+	if (cursor->at < cursor->n && next_queued(claim, class, cursor, ret))
+		return true;
 	if (cursor->at < cursor->n)
-		return next_queued(claim, class, cursor, ret);
+		return false;
 	if (cursor->next <= claim->backlog_end) {
 		if (class != CLASS_ROUTINE)
 			fetch_from(claim, lane, claim->backlog_end);

@@ -20,6 +20,7 @@ struct cursor {
 struct claim {
 	struct claim *next; /* on the link */
 	struct link *link;  /* NULL: over; lives on while requests are out */
+	struct exchange *exchange;
 	struct feed *feed;
 	uint32_t number;      /* on the link */
 	bool open;            /* SUBSCRIBED is said */

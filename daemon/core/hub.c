@@ -161,25 +161,6 @@ static int room_for_peer(struct hub *hub)
 	return 0;
 }
 
-static void opened(void *arg, struct conn *conn)
-{
-	struct hub *hub = arg;
-	struct peer *peer = NULL;
-
-	if (hub->exchange.stopping || room_for_peer(hub) < 0) {
-		conn_close(&conn);
-		return;
-	}
-	if (peer_new(&hub->exchange, conn, peer_closed, hub, &peer) < 0)
-		return;
-	peer_on_twin(peer, twin);
-	if (list_add(&hub->peers, &hub->peers_n, &hub->peers_cap, peer) < 0) {
-		peer_close(peer, NX_ENOMEM, "out of memory");
-		return;
-	}
-	warn_expiry(peer);
-}
-
 static void refused(void *arg, const char *address, int code, const char *words,
 		    const struct tls_peer *peer)
 {
@@ -194,6 +175,34 @@ static void refused(void *arg, const char *address, int code, const char *words,
 			 kv_str("name", peer->name), kv_str("pin", peer->pin_text),
 			 kv_str("spoken", peer->spoken), kv_time("expires", peer->not_after_ms),
 			 kv_str("words", words));
+}
+
+static void opened(void *arg, struct conn *conn)
+{
+	struct hub *hub = arg;
+	struct peer *peer = NULL;
+
+	const struct partner *partner = conn_partner(conn);
+
+	/* asked again: others of the same partner may have come in during this handshake */
+	if (partner->conf == NULL || partner->links >= partner->conf->connections_max) {
+		refused(hub, conn_address(conn), NX_ETOOMANY, "this partner has its connections",
+			conn_peer(conn));
+		conn_close(&conn);
+		return;
+	}
+	if (hub->exchange.stopping || room_for_peer(hub) < 0) {
+		conn_close(&conn);
+		return;
+	}
+	if (peer_new(&hub->exchange, conn, peer_closed, hub, &peer) < 0)
+		return;
+	peer_on_twin(peer, twin);
+	if (list_add(&hub->peers, &hub->peers_n, &hub->peers_cap, peer) < 0) {
+		peer_close(peer, NX_ENOMEM, "out of memory");
+		return;
+	}
+	warn_expiry(peer);
 }
 
 /* ---- what the store tells */

@@ -11,6 +11,7 @@ enum {
 	TAKEOVER_MS = 60000,
 	LATER_LEAST_MS = 1000,
 	LATER_MOST_MS = 15 * 60 * 1000,
+	LATER_FAILED_MS = 60 * 1000,
 	NO_ANSWER_TIMES = 3,
 };
 
@@ -140,7 +141,8 @@ static void claim_off(struct claim *claim, int code, const char *words)
 	log_info("subscription.release", kv_u64("conn", link->number),
 		 kv_str("peer", link->partner->name), kv_str("subscription", claim->feed->name),
 		 kv_str("reason", nx_word(code)));
-	session_unsubscribed(link->session, claim->feed->name, claim->number, code, words);
+	session_unsubscribed(link->session, claim->feed->name, claim->open ? claim->number : 0,
+			     code, words);
 	claim_end(&claim);
 	link_want(link);
 }

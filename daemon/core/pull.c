@@ -268,6 +268,8 @@ static void begun(struct store_req *req, void *arg)
 		pull_end(pull, req->code, nx_retry(req->code), 0);
 	} else {
 		pull->number = pull->begin.number;
+		/* what an earlier pull left may have come to disk only after it was looked for */
+		pull->got = pull->committed = pull->begin.offset;
 		pull_route(pull);
 	}
 }

@@ -415,3 +415,29 @@ def test_a_subscriber_that_does_not_read_costs_the_others_nothing():
                 raise Failed("out of order at %d" % n)
             slow.ack(head["id"])
         x.log("item.delivered", subscription="web", count=1200)
+
+
+def test_a_kill_beats_what_was_already_fetched():
+    """items wait in memory for credit: one is killed, of one a newer version comes in the flash lane"""
+    with Exchange(PARTNERS, ALL) as x, Link(x.port, x.keys["kpl"].identity) as link:
+        for n in range(20):
+            if link.answer(link.publish(story("urn:q:%d" % n), TO)) != "stored":
+                raise Failed("not stored")
+        sub = subscriber(x, credit=False)
+        sub.frame("CREDIT", struct.pack(">IQQ", 0, 1, 1 << 20))
+        sub.receive()
+        for document in (story("urn:q:10", "2", pubstatus="canceled"), story("urn:q:12", "2", urgency=1)):
+            if link.answer(link.publish(document, TO, lane=FLASH)) != "stored":
+                raise Failed("not stored")
+        sub.give_credit()
+        came = []
+        for _ in range(19):
+            head, _, document = sub.receive()
+            document = json.loads(document)
+            came.append((document["uri"], document["version"]))
+            sub.ack(head["id"])
+        wanted = {("urn:q:%d" % n, "1") for n in range(1, 20)} - {("urn:q:10", "1"), ("urn:q:12", "1")}
+        wanted |= {("urn:q:10", "2"), ("urn:q:12", "2")}
+        if set(came) != wanted:
+            raise Failed("came: %s" % came)
+        x.log("item.delivered", count=19)
