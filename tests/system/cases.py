@@ -106,7 +106,9 @@ def run_cases(cases, partners, subscriptions=None, sections=None, fresh=False, *
             world = World(exchange, innocent)
             try:
                 function(world)
-                innocent = Innocent(exchange) if fresh else innocent
+                if fresh:
+                    innocent.close()
+                    innocent = Innocent(exchange)
                 innocent.round()
                 print("ok   ", name, flush=True)
             except Exception:  # pylint: disable=broad-except
