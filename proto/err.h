@@ -111,7 +111,8 @@ enum nx_retry { NX_NEVER = 0, NX_LATER = 1 };
 	X(NX_EEXPIREDDEBT,-101, "debt-expired",         NX_NEVER)                                   \
 	X(NX_ECLOCK,      -102, "clock-suspect",        NX_LATER)                                   \
 	X(NX_ECONSUMER,   -103, "consumer-failed",      NX_NEVER)                                   \
-	X(NX_ECONSUMERLATER,-104,"consumer-busy",       NX_LATER)
+	X(NX_ECONSUMERLATER,-104,"consumer-busy",       NX_LATER)                                  \
+	X(NX_ERATE,       -105, "too-fast",             NX_LATER)
 /* clang-format on */
 
 enum nx_error {

@@ -35,6 +35,8 @@ struct conf_partner {
 	uint64_t credit_octets;
 	unsigned connections_max;
 	unsigned kills_per_day;
+	unsigned items_per_minute; /* 0 = no limit */
+	uint64_t octets_per_minute;
 };
 enum conf_versions { VERSIONS_LATEST = 0, VERSIONS_ALL = 1 };
 struct conf_subscription {

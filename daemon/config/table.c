@@ -133,6 +133,10 @@ const struct setting conf_settings[] = {
 	"connections at once from it" },
 { SEC_PARTNER, "kills-per-day", SET_COUNT, P(kills_per_day), "1000", 1, 1000000, NULL, AT_RELOAD,
 	"tombstones it may set in a day" },
+{ SEC_PARTNER, "items-per-minute", SET_COUNT, P(items_per_minute), "0", 0, 100000000, NULL, AT_RELOAD,
+	"items that are taken from it in a minute; 0 = as many as it likes" },
+{ SEC_PARTNER, "octets-per-minute", SET_SIZE, P(octets_per_minute), "0", 0, 1ULL << 40, NULL, AT_RELOAD,
+	"octets of documents and parts that are taken from it in a minute; 0 = as many as it likes" },
 
 { SEC_SUBSCRIPTION, "partner", SET_NAME, S(partner), NULL, 1, NAME_MAX_, NULL, AT_RELOAD,
 	"whose claim it is" },

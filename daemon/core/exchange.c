@@ -150,6 +150,37 @@ bool exchange_busy(const struct exchange *exchange)
 	       exchange->state.items_percent >= NEARLY_FULL;
 }
 
+static double refill(double left, double per_minute, int64_t passed_ms)
+{
+	left += per_minute * (double)passed_ms / 60000.0;
+	return left > per_minute ? per_minute : left;
+}
+
+bool partner_rate(struct partner *partner, uint64_t octets, bool flash, int64_t now_ms)
+{
+	double items_max = partner->conf->items_per_minute;
+	double octets_max = (double)partner->conf->octets_per_minute;
+	bool fits;
+
+	if (partner->rate.at_ms == 0) {
+		partner->rate.items = items_max;
+		partner->rate.octets = octets_max;
+	} else {
+		int64_t passed = now_ms - partner->rate.at_ms;
+
+		partner->rate.items = refill(partner->rate.items, items_max, passed);
+		partner->rate.octets = refill(partner->rate.octets, octets_max, passed);
+	}
+	partner->rate.at_ms = now_ms;
+	fits = (items_max == 0 || partner->rate.items >= 1) &&
+	       (octets_max == 0 || partner->rate.octets > 0);
+	if (!fits && !flash)
+		return false;
+	partner->rate.items -= 1;
+	partner->rate.octets -= (double)octets; /* may go below 0: the next waits */
+	return true;
+}
+
 static unsigned slot(int code)
 {
 	return code < 0 && code > -128 ? (unsigned)-code : 0;

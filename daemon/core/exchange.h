@@ -18,7 +18,10 @@ struct partner { /* lives as long as the exchange; a reload only changes conf */
 	uint32_t number;                 /* in the store */
 	const struct conf_partner *conf; /* NULL: no longer in the configuration */
 	unsigned links;
-	unsigned partials;
+	struct { /* what it may still send in this minute: refilled evenly */
+		double items, octets;
+		int64_t at_ms; /* boot; 0 = never looked at */
+	} rate;
 };
 
 enum { TAKEOVERS = 4, NO_ANSWERS = 8 };
@@ -90,6 +93,9 @@ void exchange_done(struct exchange *exchange);
 void exchange_released(struct exchange *exchange, struct hot *hot);
 /* positions exist that are not in memory */
 void exchange_released_unseen(struct exchange *exchange, uint64_t last);
+/* may this partner hand over one more item of so many octets now? takes them off its minute. A
+ * minute's worth may come at once */
+bool partner_rate(struct partner *partner, uint64_t octets, bool flash, int64_t now_ms);
 /* is the writer behind, or the store nearly full? then credit is not raised */
 bool exchange_busy(const struct exchange *exchange);
 

@@ -552,7 +552,7 @@ static int signals_open(struct hub *hub)
 	return r;
 }
 
-static int exchange_open(struct hub *hub, struct why *why)
+static int exchange_open(struct hub *hub, bool in_line, struct why *why)
 {
 	struct exchange *exchange = &hub->exchange;
 	struct store_conf sc;
@@ -569,6 +569,7 @@ static int exchange_open(struct hub *hub, struct why *why)
 	if (map_init(&exchange->stories) < 0 || map_init(&exchange->pulls) < 0)
 		return why_set(why, NX_ENOMEM, "out of memory");
 	definition_store_conf(hub->conf, &sc);
+	sc.in_line = in_line;
 	sc.event = store_event;
 	sc.wake = store_wake;
 	sc.arg = hub;
@@ -583,7 +584,7 @@ static int exchange_open(struct hub *hub, struct why *why)
 	return r;
 }
 
-int hub_open(struct conf **conf, struct hub **ret, struct why *why)
+static int open_as(struct conf **conf, bool in_line, struct hub **ret, struct why *why)
 {
 	struct hub *hub = calloc(1, sizeof(*hub));
 	int r = NX_ENOMEM;
@@ -606,7 +607,7 @@ int hub_open(struct conf **conf, struct hub **ret, struct why *why)
 	if (r == 0)
 		r = signals_open(hub);
 	if (r == 0)
-		r = exchange_open(hub, why);
+		r = exchange_open(hub, in_line, why);
 	if (r == 0)
 		r = define(hub, hub->conf);
 	if (r == 0) {
@@ -621,6 +622,21 @@ int hub_open(struct conf **conf, struct hub **ret, struct why *why)
 out:
 	hub_close(&hub);
 	return r;
+}
+
+int hub_open(struct conf **conf, struct hub **ret, struct why *why)
+{
+	return open_as(conf, false, ret, why);
+}
+
+int hub_open_in_line(struct conf **conf, struct hub **ret, struct why *why)
+{
+	return open_as(conf, true, ret, why);
+}
+
+struct exchange *hub_exchange(struct hub *hub)
+{
+	return &hub->exchange;
 }
 
 int hub_run(struct hub *hub)
@@ -638,8 +654,7 @@ void hub_close(struct hub **at)
 	if (hub == NULL)
 		return;
 	while (hub->peers_n > 0)
-		peer_close(hub->peers[hub->peers_n - 1], NX_ESHUTDOWN,
-			   "the exchange is going down");
+		peer_abandon(hub->peers[hub->peers_n - 1]);
 	bury(hub);
 	listen_close(&hub->listen);
 	if (hub->exchange.settle != NULL)

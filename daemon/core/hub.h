@@ -10,6 +10,10 @@
 struct hub;
 /* takes conf. returns 0; what conf, store, tls and listen return, with words */
 int hub_open(struct conf **conf, struct hub **ret, struct why *why);
+/* the same without threads: the scene steps the store and turns the loop itself */
+int hub_open_in_line(struct conf **conf, struct hub **ret, struct why *why);
+struct exchange;
+struct exchange *hub_exchange(struct hub *hub);
 void hub_close(struct hub **hub);
 /* returns the exit status: 0 after hub_stop(), 74 (EX_IOERR) when the store failed */
 int hub_run(struct hub *hub);

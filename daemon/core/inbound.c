@@ -273,6 +273,19 @@ static int check_parts(struct inbound *in, struct why *why)
 	return 0;
 }
 
+/* the minute of this partner; a flash or a kill counts, but is taken */
+static int check_rate(struct inbound *in, struct why *why)
+{
+	uint64_t octets = in->held;
+
+	for (unsigned i = 0; i < in->envelope.parts_n; i++)
+		octets += in->envelope.parts[i].size;
+	if (partner_rate(in->partner, octets, facts_lane(&in->story.facts) == LANE_FLASH,
+			 loop_now_ms(in->exchange->loop)))
+		return 0;
+	return why_set(why, NX_ERATE, "more in a minute than this exchange takes from you");
+}
+
 static int check_item(struct inbound *in, struct why *why)
 {
 	const struct conf *conf = in->exchange->conf;
@@ -294,6 +307,8 @@ static int check_item(struct inbound *in, struct why *why)
 		r = story_read(document, &limits, &in->story, why);
 	if (r == 0)
 		r = check_parts(in, why);
+	if (r == 0)
+		r = check_rate(in, why);
 	return r;
 }
 

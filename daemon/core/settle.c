@@ -2,6 +2,10 @@
 #include "base/log.h"
 #include <stdlib.h>
 
+/* the store sums up the worst case of a request before it begins: a larger one would need more room
+ * than a full store keeps for settling */
+enum { RUNS_AT_ONCE = 512 };
+
 struct busy {
 	struct map_node node;
 	uint64_t position;
@@ -100,15 +104,22 @@ static void settled(struct store_req *req, void *arg)
 
 void settle_flush(struct settle *settle)
 {
-	if (settle->in_flight || settle->n == 0)
+	unsigned n = settle->n < RUNS_AT_ONCE ? settle->n : RUNS_AT_ONCE;
+	struct settle_run *runs;
+
+	if (settle->in_flight || n == 0)
 		return;
+	runs = malloc(n * sizeof(*runs));
+	if (runs == NULL)
+		return; /* with the next answer, or at the end */
+	memcpy(runs, settle->runs, n * sizeof(*runs));
+	settle->n -= n;
+	memmove(settle->runs, settle->runs + n, settle->n * sizeof(*runs));
 	settle->flying = (struct store_settle){
 		.req = { .kind = REQ_SETTLE, .done = settled, .arg = settle },
-		.runs = settle->runs,
-		.n = settle->n,
+		.runs = runs,
+		.n = n,
 	};
-	settle->runs = NULL;
-	settle->n = settle->cap = 0;
 	settle->in_flight = true;
 	store_submit(settle->exchange->store, &settle->flying.req);
 }
