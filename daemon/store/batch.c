@@ -160,7 +160,8 @@ int items_batch(struct items *items, struct store_req *list, int64_t boot_ms, in
 {
 	int r;
 
-	items_now(items, boot_ms, wall_ms, items->synchronised);
+	items_now(items, boot_ms, wall_ms,
+		  false); /* what maintain was told may be over: a jump is a jump */
 	r = run(items, list, is_any, false);
 	if (!can_be_split(r))
 		return r;

@@ -227,7 +227,6 @@ void items_now(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synch
 	take_times(items);
 	items->boot_ms = boot_ms;
 	items->wall_ms = wall_ms;
-	items->synchronised = synchronised;
 	if (!clock->started)
 		clockrule_start(clock, boot_ms, wall_ms, items->wall_stored_ms);
 	if (atomic_exchange(&items->clock_ok_asked, false))

@@ -56,7 +56,6 @@ struct items {
 	int64_t wall_stored_ms;   /* the row "wall"; TIME_NONE = none */
 	bool wall_written;        /* by the open transaction */
 	uint64_t used_pages;      /* after the last commit */
-	bool synchronised;        /* as maintain was last told */
 	struct receipt *drafts;   /* what the puts of this transaction will be answered with */
 	struct items_note *notes, **notes_end;
 	struct subdir *subs_next; /* what DEFINE or FORGET made; becomes subs at the commit */

@@ -160,6 +160,21 @@ static void the_kernel_may_vouch_with_ntp(void **state)
 	assert_int_equal(fx_entries(fx, T_FEED), 1);
 }
 
+/* that the clock was synchronised a moment ago excuses no jump since */
+static void a_stale_word_of_the_kernel_does_not_count(void **state)
+{
+	struct fx *fx = *state;
+
+	fx->store.clock_ntp = true;
+	items_reload(fx->items, &fx->store);
+	items_release(fx->items, fx->boot_ms, fx->wall_ms, true);
+	fx_put(fx, .uri = "urn:a", .embargo_ms = START + DAY);
+	fx->wall_ms += DAY;
+	assert_int_equal(fx_put(fx, .uri = "urn:b", .embargo_ms = START + DAY).result, RESULT_HELD);
+	items_release(fx->items, fx->boot_ms, fx->wall_ms, false);
+	assert_int_equal(fx_entries(fx, T_FEED), 0);
+}
+
 static void restart_at(struct fx *fx, int64_t wall_ms)
 {
 	fx->wall_ms = wall_ms;
@@ -236,6 +251,7 @@ int main(void)
 		T(a_jump_releases_nothing),
 		T(the_operator_may_vouch),
 		T(the_kernel_may_vouch_with_ntp),
+		T(a_stale_word_of_the_kernel_does_not_count),
 		T(a_start_with_a_strange_clock_releases_nothing),
 		T(the_wall_clock_is_stored_each_minute),
 		cmocka_unit_test(rules_of_the_clock),
