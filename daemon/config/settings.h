@@ -76,6 +76,7 @@ struct conf {
 	unsigned parts_max;
 	/* log */
 	int log_level;
+	unsigned log_item_lines; /* in a second; 0 = no limit */
 
 	unsigned partners_n;
 	struct conf_partner *partners;

@@ -100,6 +100,8 @@ const struct setting conf_settings[] = {
 
 { SEC_LOG, "level", SET_LEVEL, F(log_level), "info", 0, 0, "err|warn|info|debug", AT_RELOAD,
 	"the most that is logged" },
+{ SEC_LOG, "item-lines", SET_COUNT, F(log_item_lines), "500", 0, 1000000, NULL, AT_RELOAD,
+	"lines about single items in a second, summed up beyond; 0 = all" },
 
 { SEC_PARTNER, "pin", SET_PINS, P(pins_text), NULL, 1, CONF_PINS, NULL, AT_RELOAD,
 	"sha256:BASE64 of its public key, as newsxctl key pin prints it; several while keys change" },

@@ -181,6 +181,16 @@ bool partner_rate(struct partner *partner, uint64_t octets, bool flash, int64_t 
 	return true;
 }
 
+bool item_line(struct exchange *exchange)
+{
+	unsigned most = exchange->conf->log_item_lines;
+
+	if (most == 0 || exchange->item_lines++ < most)
+		return true;
+	exchange->item_lines_left_out++;
+	return false;
+}
+
 static unsigned slot(int code)
 {
 	return code < 0 && code > -128 ? (unsigned)-code : 0;

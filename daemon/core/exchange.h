@@ -73,6 +73,7 @@ struct exchange {
 	struct mismatch mismatches[MISMATCHES];
 	unsigned mismatch_next;
 	struct counters count;
+	unsigned item_lines, item_lines_left_out; /* in this second */
 	bool stopping;
 	void (*wake)(void *arg, enum lane lane); /* a position is new: feeds may go on */
 	void (*newer)(void *arg, const uint8_t story[32], uint64_t sequence, bool kill);
@@ -99,5 +100,8 @@ bool partner_rate(struct partner *partner, uint64_t octets, bool flash, int64_t 
 /* is the writer behind, or the store nearly full? then credit is not raised */
 bool exchange_busy(const struct exchange *exchange);
 
+/* may one more line about a single item be written in this second? What is left out is summed up by
+ * the tick */
+bool item_line(struct exchange *exchange);
 void count_refused(struct exchange *exchange, int code);
 void count_closed(struct exchange *exchange, int code);

@@ -288,6 +288,17 @@ static uint64_t activity(const struct exchange *exchange)
 	return sum;
 }
 
+static void sum_up_items(struct exchange *exchange)
+{
+	if (exchange->item_lines_left_out > 0)
+		log_info("item.summary", kv_u64("lines_left_out", exchange->item_lines_left_out),
+			 kv_u64("stored", exchange->count.stored),
+			 kv_u64("duplicates", exchange->count.duplicate),
+			 kv_u64("held", exchange->count.held),
+			 kv_u64("delivered", exchange->count.delivered));
+	exchange->item_lines = exchange->item_lines_left_out = 0;
+}
+
 static void tick(void *arg)
 {
 	struct hub *hub = arg;
@@ -295,6 +306,7 @@ static void tick(void *arg)
 
 	timer_set(hub->tick, TICK_MS);
 	bury(hub);
+	sum_up_items(&hub->exchange);
 	store_tick(hub->exchange.store, clock_boot_ms(), wall, clock_synchronised());
 	store_state(hub->exchange.store, &hub->exchange.state);
 	pull_tick(&hub->exchange, now);

@@ -101,11 +101,13 @@ static void inbound_refuse(struct inbound **at, int code, enum nx_retry retry, c
 	const struct facts *facts = &in->story.facts;
 
 	count_refused(in->exchange, code);
-	log_warn("item.refused", kv_u64("conn", in->link_number), kv_str("peer", in->partner->name),
-		 kv_u64("id", in->id), kv_str("reason", nx_word(code)),
-		 kv_str("retry", retry == NX_NEVER ? "never" : "later"),
-		 kv_slice("uri", facts->uri), kv_slice("version", facts->version),
-		 kv_str("words", words));
+	if (item_line(in->exchange))
+		log_warn("item.refused", kv_u64("conn", in->link_number),
+			 kv_str("peer", in->partner->name), kv_u64("id", in->id),
+			 kv_str("reason", nx_word(code)),
+			 kv_str("retry", retry == NX_NEVER ? "never" : "later"),
+			 kv_slice("uri", facts->uri), kv_slice("version", facts->version),
+			 kv_str("words", words));
 	if (in->link != NULL) {
 		session_refuse(in->link->session, in->id, code, retry,
 			       retry == NX_NEVER ? 0 : after_ms(code), words);
@@ -401,14 +403,16 @@ static void answer(struct inbound *in, const struct receipt *receipt)
 	const struct facts *facts = &in->story.facts;
 
 	count_result(in->exchange, receipt_result(receipt));
-	log_info("item.stored", kv_u64("conn", in->link_number), kv_str("peer", in->partner->name),
-		 kv_u64("seq", ack.sequence), kv_str("result", result_word(ack.result)),
-		 kv_u64("position", receipt_position(receipt)),
-		 kv_str("channel", in->envelope.channel),
-		 kv_str("lane", facts_lane(facts) == LANE_FLASH ? "flash" : "routine"),
-		 kv_slice("uri", facts->uri), kv_slice("version", facts->version),
-		 kv_u64("bytes", in->document_n), kv_u64("parts", in->envelope.parts_n),
-		 kv_i64("took_ms", loop_now_ms(in->exchange->loop) - in->begun_ms));
+	if (item_line(in->exchange))
+		log_info("item.stored", kv_u64("conn", in->link_number),
+			 kv_str("peer", in->partner->name), kv_u64("seq", ack.sequence),
+			 kv_str("result", result_word(ack.result)),
+			 kv_u64("position", receipt_position(receipt)),
+			 kv_str("channel", in->envelope.channel),
+			 kv_str("lane", facts_lane(facts) == LANE_FLASH ? "flash" : "routine"),
+			 kv_slice("uri", facts->uri), kv_slice("version", facts->version),
+			 kv_u64("bytes", in->document_n), kv_u64("parts", in->envelope.parts_n),
+			 kv_i64("took_ms", loop_now_ms(in->exchange->loop) - in->begun_ms));
 	if (in->link == NULL)
 		return;
 	session_ack(in->link->session, &ack);

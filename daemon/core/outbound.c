@@ -286,11 +286,15 @@ void outbound_answer(struct link *link, const struct ack *ack)
 		feed = delivery->claim->feed;
 		feed->delivered++;
 		link->exchange->count.delivered++;
-		log_info("item.delivered", kv_u64("conn", link->number),
-			 kv_str("peer", link->partner->name), kv_str("subscription", feed->name),
-			 kv_u64("seq", delivery->sequence), kv_u64("position", delivery->position),
-			 kv_str("result", result_word(ack->result)),
-			 kv_i64("took_ms", loop_now_ms(link->exchange->loop) - delivery->sent_ms));
+		if (item_line(link->exchange))
+			log_info("item.delivered", kv_u64("conn", link->number),
+				 kv_str("peer", link->partner->name),
+				 kv_str("subscription", feed->name),
+				 kv_u64("seq", delivery->sequence),
+				 kv_u64("position", delivery->position),
+				 kv_str("result", result_word(ack->result)),
+				 kv_i64("took_ms",
+					loop_now_ms(link->exchange->loop) - delivery->sent_ms));
 		settle_delivery(delivery, SETTLE_ACKED);
 	}
 	delivery_free(&delivery);

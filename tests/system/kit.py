@@ -83,6 +83,7 @@ class Exchange:
             'listen { address = {"127.0.0.1:%d"} %s }' % (self.port, extra("listen")),
             'store { directory = "store" size = "%s" %s }' % (self.size, extra("store")),
             "limits { %s }" % extra("limits"),
+            "log { %s }" % (extra("log") or "item-lines = 0"),
         ]
         for name, words in self.partners.items():
             pin = "" if "pin =" in words else 'pin = {"%s"} ' % self.keys[name].pin
