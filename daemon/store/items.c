@@ -3,12 +3,9 @@
  * it.
  */
 #include "store/items_priv.h"
-#include "store/receipt.h"
 
-#include "base/clock.h"
 #include "base/hash.h"
 
-#include <assert.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,7 +66,7 @@ void count_put(struct txn *txn, const struct items_count *count)
 	txn_put(txn, T_META, slice_str("counters"), slice_of(value, sizeof(value)));
 }
 
-static void meta_u64(struct txn *txn, const char *name, uint64_t u)
+void meta_u64(struct txn *txn, const char *name, uint64_t u)
 {
 	uint8_t value[8];
 
@@ -123,7 +120,7 @@ static int read_rows(struct items *items, struct txn *txn, struct why *why)
 
 /* ---- what everybody may look at */
 
-static void show(struct items *items)
+void items_show(struct items *items)
 {
 	unsigned fake = atomic_load(&items->used_fake_percent);
 	uint64_t used = fake > 0 ? items->marks.size * fake / 100 : items->used_pages;
@@ -136,7 +133,7 @@ static void show(struct items *items)
 	items->shown.percent = marks_percent(&items->marks, used);
 }
 
-static int look_at_usage(struct items *items)
+int items_look_at_usage(struct items *items)
 {
 	struct db_usage usage;
 	int r = db_usage(items->db, &usage);
@@ -237,7 +234,7 @@ void items_now(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synch
 }
 
 /* a suspect time is not stored: the next start would believe it */
-static bool wall_due(const struct items *items)
+bool items_wall_due(const struct items *items)
 {
 	return items->clock.started && clockrule_good(&items->clock) &&
 	       (items->wall_stored_ms == TIME_NONE ||
@@ -249,132 +246,10 @@ int items_store_wall(struct items *items)
 {
 	struct txn txn;
 
-	if (!wall_due(items))
+	if (!items_wall_due(items))
 		return 0;
 	items_begin(items, &txn);
 	return items_end(items, &txn);
-}
-
-/* ---- transactions */
-
-void items_begin(struct items *items, struct txn *txn)
-{
-	assert(items->notes == NULL && items->drafts == NULL && items->subs_next == NULL);
-	items->count_before = items->count;
-	items->notes_end = &items->notes;
-	txn_begin(txn, items->db, TXN_WRITE);
-}
-
-static struct items_note *note_add(struct items *items, struct txn *txn)
-{
-	struct items_note *note = txn->r < 0 ? NULL : calloc(1, sizeof(*note));
-
-	if (note == NULL) {
-		txn->r = txn->r < 0 ? txn->r : NX_ENOMEM;
-		return NULL;
-	}
-	*items->notes_end = note;
-	items->notes_end = &note->next;
-	return note;
-}
-
-void items_note(struct items *items, struct txn *txn, const struct store_event *event)
-{
-	struct items_note *note = note_add(items, txn);
-
-	if (note != NULL)
-		note->event = *event;
-}
-
-void items_note_unused(struct items *items, struct txn *txn, uint64_t part)
-{
-	struct items_note *note = note_add(items, txn);
-
-	if (note != NULL)
-		note->unused_part = part;
-}
-
-static void notes_end(struct items *items, bool tell)
-{
-	while (items->notes != NULL) {
-		struct items_note *note = items->notes;
-
-		items->notes = note->next;
-		if (tell && note->unused_part != 0)
-			items->unused(items->arg, note->unused_part);
-		else if (tell)
-			items->event(items->arg, &note->event);
-		free(note);
-	}
-}
-
-static void drafts_end(struct items *items, bool mint)
-{
-	while (items->drafts != NULL) {
-		struct receipt *draft = items->drafts;
-
-		items->drafts = draft->next;
-		if (mint)
-			draft->put->receipt = draft;
-		else
-			free(draft);
-	}
-}
-
-static void subs_end(struct items *items, bool swap)
-{
-	struct subdir *old = items->subs_next;
-
-	if (swap && items->subs_next != NULL) {
-		pthread_mutex_lock(&items->lock);
-		old = items->subs;
-		items->subs = items->subs_next;
-		pthread_mutex_unlock(&items->lock);
-	}
-	items->subs_next = NULL;
-	subdir_free(&old);
-}
-
-struct subdir *items_subs_now(struct items *items)
-{
-	return items->subs_next != NULL ? items->subs_next : items->subs;
-}
-
-void items_subs_set(struct items *items, struct subdir *subs)
-{
-	subdir_free(&items->subs_next);
-	items->subs_next = subs;
-}
-
-/* the rows that go with every commit */
-static void put_common(struct items *items, struct txn *txn)
-{
-	if (memcmp(&items->count, &items->count_before, sizeof(items->count)) != 0)
-		count_put(txn, &items->count);
-	items->wall_written = wall_due(items);
-	if (items->wall_written)
-		meta_u64(txn, "wall", (uint64_t)items->wall_ms);
-}
-
-int items_end(struct items *items, struct txn *txn)
-{
-	int r;
-
-	if (txn->r == 0)
-		put_common(items, txn);
-	r = txn_end(txn);
-	if (r == 0 && items->wall_written)
-		items->wall_stored_ms = items->wall_ms;
-	items->wall_written = false;
-	if (r < 0)
-		items->count = items->count_before;
-	if (r == 0)
-		look_at_usage(items); /* when it fails, the last figure stands */
-	show(items);
-	subs_end(items, r == 0);
-	drafts_end(items, r == 0);
-	notes_end(items, r == 0);
-	return r;
 }
 
 /* ---- life */
@@ -419,11 +294,11 @@ static int begin_life(struct items *items, struct why *why)
 	if (txn_end(&txn) < 0 && r == 0)
 		r = txn.r;
 	if (r == 0)
-		r = look_at_usage(items);
+		r = items_look_at_usage(items);
 	if (r == 0)
 		r = subs_load(items);
 	if (r == 0)
-		show(items);
+		items_show(items);
 	if (r < 0 && why != NULL && why->code == 0)
 		why_set(why, r, "the store's first rows cannot be read: %s", nx_word(r));
 	return r;

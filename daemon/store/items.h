@@ -26,9 +26,10 @@
  *                  position (be u64)
  *   held           release time + sequence (be u64)       nothing (release UINT64_MAX: withheld, no time)
  *
- * Files: records.c (cut, CRC, join), put.c with stories.c, feed.c, held.c (PUT, releases), owed.c (rows: add,
+ * Files: records.c (cut, CRC, join), put.c with rules.c, stories.c, feed.c, held.c (PUT, releases), owed.c (rows: add,
  * cut out, merge), settle.c, subs.c (DEFINE, FORGET, matching), fetch.c (CLAIM, FETCH in the reader), retire.c
- * (retention, expiry), doom.c (parts on their way out), items.c (open, create, transactions), batch.c.
+ * (retention, expiry), doom.c (parts on their way out), items.c and
+ * items_txn.c (open, transactions), batch.c.
  * Values that go to disk are packed by hand, little-endian, each with a version octet first; never a raw struct.
  */
 // clang-format on

@@ -78,6 +78,12 @@ struct items {
 	/* for subs.c and retire.c; freed by the two functions below */
 	void *subs_private, *retire_private;
 };
+/* items.c, for items_txn.c */
+void meta_u64(struct txn *txn, const char *name, uint64_t u);
+bool items_wall_due(const struct items *items);
+void items_show(struct items *items);
+int items_look_at_usage(struct items *items);
+
 void subs_private_free(struct items *items);   /* subs.c */
 void retire_private_free(struct items *items); /* retire.c */
 int subs_load(struct items *items); /* subs.c: at open, reads the rows and sets items->subs */
@@ -86,9 +92,9 @@ int subs_load(struct items *items); /* subs.c: at open, reads the rows and sets 
 void items_now(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised);
 /* when it is a minute old: in a transaction of its own */
 int items_store_wall(struct items *items);
-/* a transaction of one's own (release, expiry, retirement). items_end() commits, then tells events
- * and shows counters; when it does not commit, everything in memory is as before. returns as
- * txn_end() */
+/* items_txn.c: a transaction of one's own (release, expiry, retirement). items_end() commits, then
+ * tells events and shows counters; when it does not commit, everything in memory is as before.
+ * returns as txn_end() */
 void items_begin(struct items *items, struct txn *txn);
 int items_end(struct items *items, struct txn *txn);
 /* told after the commit; forgotten when there is none. Out of memory: txn->r */
