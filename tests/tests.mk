@@ -97,7 +97,19 @@ demo:
 	@tests/deps.sh build
 	@$(MAKE) --no-print-directory all
 	@B=$(B) python3 tests/demo/demo.py
-bench: all
+
+# ---- bench: load generator, floor and slow disk; what they measure beside each other is in bench.py
+BENCH_ROOMS := daemon/store $(uses.daemon/store)
+BENCH_BIN   := $(B)/tests/bench/load $(B)/tests/bench/floor $(B)/tests/bench/slowsync.so
+bench_of     = $(patsubst %,$(B)/tests/bench/%.o,$(1))
+$(B)/tests/bench/load: $(call bench_of,load give take wire) $(call lib,daemon/base) $(call lib,proto)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson -lssl -lcrypto
+$(B)/tests/bench/floor: $(call bench_of,floor floor_load wire) $(foreach r,$(BENCH_ROOMS),$(call lib,$(r)))
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call needs,$(BENCH_ROOMS)) -lssl
+$(B)/tests/bench/slowsync.so: tests/bench/slowsync.c
+	@mkdir -p $(@D)
+	$(CC) $(STD) -O2 -D_GNU_SOURCE -fPIC -shared -o $@ $<
+bench: all $(BENCH_BIN)
 	@B=$(B) python3 tests/bench/bench.py
 
 SOURCES = $(sort $(shell find proto daemon client tests -name '*.[ch]'))
