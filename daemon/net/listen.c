@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "net/kept.h"
 #include "net/listen_priv.h"
 
 #define ACCEPTS_A_TURN 64
@@ -144,7 +145,31 @@ static int take_guests(int fd)
 	return listen(fd, SOMAXCONN);
 }
 
-static int door_open(struct listen *listen, struct door *door, const char *address, struct why *why)
+/* a listening socket of that address: kept over our last end, or a new one. -1: errno says why */
+static int door_socket(struct kept *kept, const struct addrinfo *info)
+{
+	int fd = kept_find(kept, info->ai_addr);
+	bool fresh = fd < 0;
+
+	if (fresh)
+		fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	if (fresh)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
+	if (fresh && info->ai_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 1 }, sizeof(int));
+	if ((fresh && bind(fd, info->ai_addr, info->ai_addrlen) < 0) || take_guests(fd) < 0) {
+		close(fd);
+		return -1;
+	}
+	if (fresh)
+		kept_add(kept, fd);
+	return fd;
+}
+
+static int door_open(struct listen *listen, struct kept *kept, struct door *door,
+		     const char *address, struct why *why)
 {
 	struct sockaddr_storage bound = { 0 };
 	socklen_t n = sizeof(bound);
@@ -153,14 +178,8 @@ static int door_open(struct listen *listen, struct door *door, const char *addre
 
 	if (r < 0)
 		return r;
-	fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd >= 0) {
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
-		if (info->ai_family == AF_INET6)
-			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 1 }, sizeof(int));
-	}
-	if (fd < 0 || bind(fd, info->ai_addr, info->ai_addrlen) < 0 || take_guests(fd) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&bound, &n) < 0) {
+	fd = door_socket(kept, info);
+	if (fd < 0 || getsockname(fd, (struct sockaddr *)&bound, &n) < 0) {
 		r = why_set(why, NX_ESYS, "cannot listen on %s: %s", address, strerror(errno));
 		if (fd >= 0)
 			close(fd);
@@ -180,6 +199,7 @@ int listen_open(struct loop *loop, const char *const *addresses, unsigned n, str
 		struct listen **ret, struct why *why)
 {
 	struct listen *listen = calloc(1, sizeof(*listen) + n * sizeof(listen->doors[0]));
+	struct kept *kept = NULL;
 	int r = 0;
 
 	if (listen == NULL)
@@ -192,10 +212,13 @@ int listen_open(struct loop *loop, const char *const *addresses, unsigned n, str
 	listen->gate = gate_new();
 	listen->spare = spare_open();
 	event_assign(&listen->pause, loop_base(loop), -1, 0, on_pause_over, listen);
-	if (listen->gate == NULL)
+	if (listen->gate == NULL || kept_take(&kept) < 0)
 		r = why_set(why, NX_ENOMEM, "out of memory");
 	for (; r == 0 && listen->n < n; listen->n += r == 0)
-		r = door_open(listen, &listen->doors[listen->n], addresses[listen->n], why);
+		r = door_open(listen, kept, &listen->doors[listen->n], addresses[listen->n], why);
+	if (r == 0)
+		r = kept_drop_rest(kept, why);
+	kept_free(&kept);
 	if (r == 0) {
 		doors_open(listen, true);
 		*ret = listen;

@@ -26,7 +26,10 @@ struct listen_ops {
 			const struct tls_peer *peer);
 };
 struct listen;
-/* addresses "127.0.0.1:7417", "[::1]:0" ...; returns 0, NX_ECONF, NX_ESYS (why names the address)
+/*
+ * addresses "127.0.0.1:7417", "[::1]:0" ...; what systemd keeps or hands over is used where its
+ * address fits, and systemd is asked to keep the others (kept.h). Once in a process.
+ * returns 0, NX_ECONF, NX_ESYS (why names the address)
  */
 int listen_open(struct loop *loop, const char *const *addresses, unsigned n, struct tls *tls,
 		const struct listen_limits *limits, const struct listen_ops *ops, void *arg,

@@ -14,3 +14,6 @@ int notify_status(const char *words);
 /* before a reload, with the time that systemd 253 wants; notify_ready() ends it */
 int notify_reloading(void);
 int notify_stopping(void);
+/* how often systemd wants to hear notify_watchdog(), in ms; 0: it does not (watchdog.c) */
+int64_t notify_watchdog_ms(void);
+int notify_watchdog(void);

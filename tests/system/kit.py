@@ -69,6 +69,7 @@ class Exchange:
         self.partners, self.subscriptions = dict(partners), dict(subscriptions or {})
         self.sections, self.size, self.env = dict(sections or {}), size, dict(env or {})
         self.port, self.process, self.lines, self.address = 0, None, [], None
+        self.launcher, self.pass_fds = [], ()  # what begins the daemon, and descriptors that it inherits
         self.more = threading.Condition()
         keys = os.path.join(self.folder, "keys")
         os.makedirs(keys, mode=0o750, exist_ok=True)
@@ -96,8 +97,9 @@ class Exchange:
     # -- life
 
     def start(self, wait=True):
-        self.process = subprocess.Popen([NEWSXD, "--config", self.config], stderr=subprocess.PIPE,
-                                        stdin=subprocess.DEVNULL, env={**os.environ, **self.env})
+        self.process = subprocess.Popen([*self.launcher, NEWSXD, "--config", self.config], stderr=subprocess.PIPE,
+                                        stdin=subprocess.DEVNULL, env={**os.environ, **self.env},
+                                        pass_fds=self.pass_fds)
         self.reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
         self.reader.start()
         if wait:
