@@ -14,6 +14,7 @@ import fcntl, os, sys
 fds = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 100) for fd in filter(None, sys.argv[1].split(","))]
 for i, fd in enumerate(fds):
     os.dup2(fd, 3 + i)
+os.closerange(3 + len(fds), 1024)
 os.environ["LISTEN_PID"] = os.environ["WATCHDOG_PID"] = str(os.getpid())
 os.execv(sys.argv[2], sys.argv[2:])
 """
