@@ -17,7 +17,11 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum verb { RUN, CHECK, OWED, VERIFY, DEFAULTS, CLOCK_OK, FORGET };
+/* what is asked for on the command line; arg and json are of those that take them */
+struct asked {
+	const char *file, *arg;
+	bool json;
+};
 
 static const char usage_words[] =
 	"usage: newsxd --config FILE [--check | --owed [--json] | --verify-store |\n"
@@ -44,13 +48,14 @@ static void on_bus(int number)
 	_exit(EX_IOERR);
 }
 
-static int run(struct conf **conf)
+static int run(struct conf **conf, const struct asked *asked)
 {
 	struct sigaction bus = { .sa_handler = on_bus };
 	struct hub *hub = NULL;
 	struct why why = { 0 };
 	int status, r;
 
+	(void)asked;
 	sigaction(SIGBUS, &bus, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	umask(0027);
@@ -72,13 +77,13 @@ static int run(struct conf **conf)
 	return status;
 }
 
-static int check(const struct conf *conf)
+static int check(struct conf **conf, const struct asked *asked)
 {
 	struct why why = { 0 };
 
-	if (conf_check_files(conf, &why) < 0)
-		return complain(conf->file, &why, 1);
-	conf_print_rights(conf, STDOUT_FILENO);
+	if (conf_check_files(*conf, &why) < 0)
+		return complain(asked->file, &why, 1);
+	conf_print_rights(*conf, STDOUT_FILENO);
 	return 0;
 }
 
@@ -111,15 +116,16 @@ static void print_owed(const struct owed_line *line, void *arg)
 	printf(json ? "}\n" : "\n");
 }
 
-static int owed(const struct conf *conf, bool json)
+static int owed(struct conf **conf, const struct asked *asked)
 {
 	struct why why = { 0 };
+	bool json = asked->json;
 
 	if (!json)
 		printf("%-24s %-16s %10s %14s  %-24s  %s\n", "subscription", "partner", "items",
 		       "octets", "oldest", "last acknowledgement");
-	if (store_owed(conf->store_directory, print_owed, &json, &why) < 0)
-		return complain(conf->store_directory, &why, 1);
+	if (store_owed((*conf)->store_directory, print_owed, &json, &why) < 0)
+		return complain((*conf)->store_directory, &why, 1);
 	return 0;
 }
 
@@ -129,13 +135,14 @@ static void print_fault(const char *words, void *arg)
 	printf("%s\n", words);
 }
 
-static int verify(const struct conf *conf)
+static int verify(struct conf **conf, const struct asked *asked)
 {
 	struct why why = { 0 };
-	int faults = store_verify(conf->store_directory, print_fault, NULL, &why);
+	int faults = store_verify((*conf)->store_directory, print_fault, NULL, &why);
 
+	(void)asked;
 	if (faults < 0)
-		return complain(conf->store_directory, &why, 2);
+		return complain((*conf)->store_directory, &why, 2);
 	printf("%d faults\n", faults);
 	return faults > 0;
 }
@@ -150,95 +157,96 @@ static int leave(const struct conf *conf, const char *verb, const char *name)
 	return 0;
 }
 
-int main(int argc, char **argv)
+static int clock_ok(struct conf **conf, const struct asked *asked)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "check", no_argument, NULL, 'k' },
-		{ "owed", no_argument, NULL, 'o' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "verify-store", no_argument, NULL, 'v' },
-		{ "defaults", no_argument, NULL, 'd' },
-		{ "clock-ok", no_argument, NULL, 'l' },
-		{ "forget-subscription", required_argument, NULL, 'f' },
-		{ "version", no_argument, NULL, 'V' },
+	(void)asked;
+	return leave(*conf, "clock-ok", NULL);
+}
+
+static int forget(struct conf **conf, const struct asked *asked)
+{
+	return leave(*conf, "forget", asked->arg);
+}
+
+static const struct verb {
+	const char *option;
+	bool takes_arg;
+	int (*fn)(struct conf **conf, const struct asked *asked); /* returns the exit status */
+} verbs[] = {
+	{ "run", false, run }, /* when nothing else is asked for */
+	{ "check", false, check },
+	{ "owed", false, owed },
+	{ "verify-store", false, verify },
+	{ "clock-ok", false, clock_ok },
+	{ "forget-subscription", true, forget },
+};
+enum { VERBS = sizeof(verbs) / sizeof(*verbs), OPTIONS = VERBS + 6 };
+
+static void options_make(struct option options[OPTIONS])
+{
+	static const struct option others[] = {
+		{ "config", required_argument, NULL, 'c' }, { "json", no_argument, NULL, 'j' },
+		{ "defaults", no_argument, NULL, 'd' },     { "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
 	};
-	const char *file = NULL, *name = NULL;
-	enum verb verb = RUN;
-	bool json = false;
+
+	for (int i = 1; i < VERBS; i++)
+		options[i - 1] =
+			(struct option){ verbs[i].option,
+					 verbs[i].takes_arg ? required_argument : no_argument, NULL,
+					 256 + i };
+	memcpy(options + VERBS - 1, others, sizeof(others));
+	options[OPTIONS - 2] = (struct option){ 0 };
+}
+
+static int with_conf(const struct verb *verb, const struct asked *asked)
+{
 	struct conf *conf = NULL;
 	struct why why = { 0 };
-	int c, status = 0;
+	int status;
 
-	setlocale(LC_ALL, "C");
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (c) {
-		case 'c':
-			file = optarg;
-			break;
-		case 'k':
-			verb = CHECK;
-			break;
-		case 'o':
-			verb = OWED;
-			break;
-		case 'j':
-			json = true;
-			break;
-		case 'v':
-			verb = VERIFY;
-			break;
-		case 'd':
-			verb = DEFAULTS;
-			break;
-		case 'l':
-			verb = CLOCK_OK;
-			break;
-		case 'f':
-			verb = FORGET;
-			name = optarg;
-			break;
-		case 'V':
-			printf("newsxd %s\n", NEWSXD_VERSION);
-			return 0;
-		case 'h':
-			fputs(usage_words, stdout);
-			return 0;
-		default:
-			fputs(usage_words, stderr);
-			return EX_USAGE;
-		}
-	}
-	if (verb == DEFAULTS)
-		return conf_print_defaults(STDOUT_FILENO) < 0;
-	if (file == NULL || optind != argc) {
-		fputs(usage_words, stderr);
-		return EX_USAGE;
-	}
-	if (conf_read(file, &conf, &why) < 0)
-		return complain("configuration", &why, verb == RUN ? EX_CONFIG : 1);
-	switch (verb) {
-	case CHECK:
-		status = check(conf);
-		break;
-	case OWED:
-		status = owed(conf, json);
-		break;
-	case VERIFY:
-		status = verify(conf);
-		break;
-	case CLOCK_OK:
-		status = leave(conf, "clock-ok", NULL);
-		break;
-	case FORGET:
-		status = leave(conf, "forget", name);
-		break;
-	default:
-		status = run(&conf);
-		break;
-	}
+	if (conf_read(asked->file, &conf, &why) < 0)
+		return complain("configuration", &why, verb == verbs ? EX_CONFIG : 1);
+	status = verb->fn(&conf, asked);
 	conf_free(&conf);
 	return status;
+}
+
+static int usage(FILE *to, int status)
+{
+	fputs(usage_words, to);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct option options[OPTIONS];
+	const struct verb *verb = verbs;
+	struct asked asked = { 0 };
+	int c;
+
+	setlocale(LC_ALL, "C");
+	options_make(options);
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'c') {
+			asked.file = optarg;
+		} else if (c == 'j') {
+			asked.json = true;
+		} else if (c == 'd') {
+			return conf_print_defaults(STDOUT_FILENO) < 0;
+		} else if (c == 'V') {
+			printf("newsxd %s\n", NEWSXD_VERSION);
+			return 0;
+		} else if (c == 'h') {
+			return usage(stdout, 0);
+		} else if (c < 256 || verb != verbs) { /* not an option, or two things at once */
+			return usage(stderr, EX_USAGE);
+		} else {
+			verb = &verbs[c - 256];
+			asked.arg = optarg;
+		}
+	}
+	if (asked.file == NULL || optind != argc)
+		return usage(stderr, EX_USAGE);
+	return with_conf(verb, &asked);
 }
