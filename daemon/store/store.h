@@ -1,12 +1,14 @@
 /*
  * store.h - what must outlive a power cut: the door of the room.
  *
- * Two LMDB environments (items, photos), a writer thread each, one reader thread. The loop queues requests and gets them back,
- * done, in store_collect(); it opens no transaction and never waits. A request is the caller's memory and must stand still until
- * done() is called with it; slices in it too. After a commit whose outcome is unsure no done() is called any more:
- * event STORE_FATAL says so, and the process ends with exit status 74; partners offer again.
- * Identity in the store is a number (partner, subscription), given by store_define(). Knows nothing of links or TLS.
- * Thread: the loop's, for every function here. conf.in_line: no threads, store_step() does the work (scenes).
+ * Two LMDB environments (items, photos), a writer thread each, one reader thread. The loop queues
+ * requests and gets them back, done, in store_collect(); it opens no transaction and never waits. A
+ * request is the caller's memory and must stand still until done() is called with it; slices in it
+ * too. After a commit whose outcome is unsure no done() is called any more: event STORE_FATAL says
+ * so, and the process ends with exit status 74; partners offer again. Identity in the store is a
+ * number (partner, subscription), given by store_define(). Knows nothing of links or TLS. Thread:
+ * the loop's, for every function here. conf.in_line: no threads, store_step() does the work
+ * (scenes).
  */
 #pragma once
 #include "news/facts.h"
@@ -15,16 +17,19 @@ struct store;
 
 enum store_event_kind {
 	STORE_RELEASED, /* held items got positions: .first to .last. Fetch them as backlog */
-	STORE_EXPIRED,	/* debts given up by rule: .subscription, .items, .octets, .first, .last, .code */
-	STORE_RETIRED,	/* .items, .octets: nobody is owed them and their keep is over */
-	STORE_CORRUPT,	/* .sequence or .part is quarantined; .why */
-	STORE_STALLED,	/* a commit has taken .ms so far (5 s): .code NX_EBUSY; again with .ms when it is over: .code 0 */
-	STORE_CLOCK,	/* embargo releases are stopped (.code NX_ECLOCK) or go on (.code 0); .why */
+	STORE_EXPIRED,  /* debts given up by rule: .subscription, .items, .octets, .first, .last,
+			   .code */
+	STORE_RETIRED,  /* .items, .octets: nobody is owed them and their keep is over */
+	STORE_CORRUPT,  /* .sequence or .part is quarantined; .why */
+	STORE_STALLED,  /* a commit has taken .ms so far (5 s): .code NX_EBUSY; again with .ms when
+			   it is over: .code 0 */
+	STORE_CLOCK, /* embargo releases are stopped (.code NX_ECLOCK) or go on (.code 0); .why */
 	STORE_NEAR_DEBT, /* .subscription at .percent of its backlog-size or backlog-age (50, 80) */
-	STORE_VANISHED, /* a subscription or partner that the configuration no longer has: frozen; .why names it; daily */
+	STORE_VANISHED,  /* a subscription or partner that the configuration no longer has: frozen;
+			    .why names it; daily */
 	STORE_FORGOTTEN, /* it is forgotten: orphan-keep is over or the operator said so */
-	STORE_HELD_FAR, /* embargo further off than embargo-ahead: .sequence */
-	STORE_FATAL,	/* outcome of a commit unsure, or the disk failed: exit 74. .why */
+	STORE_HELD_FAR,  /* embargo further off than embargo-ahead: .sequence */
+	STORE_FATAL,     /* outcome of a commit unsure, or the disk failed: exit 74. .why */
 };
 struct store_event {
 	enum store_event_kind kind;
@@ -36,7 +41,8 @@ struct store_event {
 	struct why why;
 };
 typedef void store_event_fn(const struct store_event *event, void *arg);
-typedef void store_wake_fn(void *arg); /* called by the other threads: then call store_collect() in the loop */
+typedef void
+store_wake_fn(void *arg); /* called by the other threads: then call store_collect() in the loop */
 
 struct store_conf {
 	const char *directory, *node;
@@ -51,38 +57,57 @@ struct store_conf {
 	void *arg;
 };
 /*
- * store_open - takes the lock, creates what is not there (no power cut can brick it), checks the format, starts the threads.
- * returns  0; NX_ELOCKED; NX_EFORMAT (newer format, network file system); NX_ECORRUPT; NX_EIO; NX_EFULL (cannot preallocate); NX_ENOMEM
+ * store_open - takes the lock, creates what is not there (no power cut can brick it), checks the
+ * format, starts the threads. returns  0; NX_ELOCKED; NX_EFORMAT (newer format, network file
+ * system); NX_ECORRUPT; NX_EIO; NX_EFULL (cannot preallocate); NX_ENOMEM
  */
 int store_open(const struct store_conf *conf, struct store **ret, struct why *why);
 void store_close(struct store **store); /* finishes what is queued, without calling done() */
-void store_collect(struct store *store); /* a done() may submit, lease and so on, but not store_close() */
-bool store_step(struct store *store);	 /* in_line: do one batch of each worker; false = nothing was waiting */
-/* waits at most ms until something is finished (in_line: a step), then collects: at start, before the loop runs */
+void store_collect(
+	struct store *store); /* a done() may submit, lease and so on, but not store_close() */
+bool store_step(struct store *store); /* in_line: do one batch of each worker; false = nothing was
+					 waiting */
+/* waits at most ms until something is finished (in_line: a step), then collects: at start, before
+ * the loop runs */
 bool store_wait(struct store *store, int64_t ms);
-void store_tick(struct store *store, int64_t boot_ms, int64_t wall_ms, bool synchronised); /* each second or so: releases, expiry,
-	retirement, clock rule, last wall time */
-void store_reload(struct store *store, const struct store_conf *conf); /* times and ceilings; not size or directory */
-void store_clock_ok(struct store *store); /* the operator vouches for the clock */
+void store_tick(struct store *store, int64_t boot_ms, int64_t wall_ms, bool synchronised); /* each
+	second or so: releases, expiry, retirement, clock rule, last wall time */
+void store_reload(struct store *store,
+		  const struct store_conf *conf); /* times and ceilings; not size or directory */
+void store_clock_ok(struct store *store);         /* the operator vouches for the clock */
 
 struct store_state {
 	uint64_t epoch, sequence_last, position_last;
-	uint64_t items_octets, items_used, photos_octets, photos_used; /* size and what stands in it */
-	unsigned items_percent, photos_percent;			       /* of `size` (the first mark) */
+	/* restored from a backup: the epoch it had and the last sequence in it; 0 = never */
+	uint64_t restored_epoch, restored_sequence;
+	uint64_t items_octets, items_used, photos_octets,
+		photos_used;                    /* size and what stands in it */
+	unsigned items_percent, photos_percent; /* of `size` (the first mark) */
 	uint64_t held;
 	unsigned queued_items, queued_photos; /* requests waiting: "the writer is behind" */
 };
 void store_state(const struct store *store, struct store_state *ret);
-void store_usage_fake(struct store *store, unsigned items_percent, unsigned photos_percent); /* scenes only; 0: no more */
+void store_usage_fake(struct store *store, unsigned items_percent,
+		      unsigned photos_percent); /* scenes only; 0: no more */
 
 /* ---- requests */
 struct store_req;
 typedef void store_done_fn(struct store_req *req, void *arg);
 enum store_kind {
-	REQ_PUT, REQ_SETTLE, REQ_LATER, REQ_OWE_AGAIN, REQ_DEFINE, REQ_FORGET,	/* items writer */
-	REQ_PART_BEGIN, REQ_PART_APPEND, REQ_PART_DROP,				/* photos writer */
-	REQ_CLAIM, REQ_FETCH, REQ_READ_PART, REQ_PART_FIND,			/* reader */
-	REQ_INTERNAL, /* the room's own */
+	REQ_PUT,
+	REQ_SETTLE,
+	REQ_LATER,
+	REQ_OWE_AGAIN,
+	REQ_DEFINE,
+	REQ_FORGET, /* items writer */
+	REQ_PART_BEGIN,
+	REQ_PART_APPEND,
+	REQ_PART_DROP, /* photos writer */
+	REQ_CLAIM,
+	REQ_FETCH,
+	REQ_READ_PART,
+	REQ_PART_FIND, /* reader */
+	REQ_INTERNAL,  /* the room's own */
 };
 struct store_req { /* the first member of each request */
 	enum store_kind kind;
@@ -109,33 +134,38 @@ struct store_part { /* a part of an item, complete in photos */
 	struct slice name;
 };
 /*
- * PUT - an item, whole, its parts complete. code 0 and a receipt; or NX_ECONFLICT, NX_EORDER, NX_EOTHERCHAN, NX_EKILLED,
- * NX_EFULL, NX_EHELDFULL, NX_EKILLS, NX_EPARTSGONE (offer the parts again: NEED), NX_ENOMEM.
- * An identity already stored with the same content gives its old sequence and RESULT_DUPLICATE; one that is still held RESULT_HELD.
- * A kill: tombstone, older versions settled and withdrawn, held ones never released, in this same commit.
+ * PUT - an item, whole, its parts complete. code 0 and a receipt; or NX_ECONFLICT, NX_EORDER,
+ * NX_EOTHERCHAN, NX_EKILLED, NX_EFULL, NX_EHELDFULL, NX_EKILLS, NX_EPARTSGONE (offer the parts
+ * again: NEED), NX_ENOMEM. An identity already stored with the same content gives its old sequence
+ * and RESULT_DUPLICATE; one that is still held RESULT_HELD. A kill: tombstone, older versions
+ * settled and withdrawn, held ones never released, in this same commit.
  */
 struct store_put {
 	struct store_req req;
-	uint32_t partner;	   /* whose link brought it */
+	uint32_t partner;          /* whose link brought it */
 	const struct facts *facts; /* origin and channel set */
 	struct slice envelope, document;
 	const struct store_part *parts;
 	unsigned parts_n;
 	unsigned kills_per_day;
-	int64_t received_ms; /* wall */
+	int64_t received_ms;           /* wall */
 	const struct receipt *receipt; /* good in done() */
 };
 enum settle_how {
-	SETTLE_ACKED, SETTLE_NEVER, SETTLE_SUPERSEDED, SETTLE_KILLED, SETTLE_SKIPPED, /* did not match: no receipt */
+	SETTLE_ACKED,
+	SETTLE_NEVER,
+	SETTLE_SUPERSEDED,
+	SETTLE_KILLED,
+	SETTLE_SKIPPED,  /* did not match: no receipt */
 	SETTLE_GIVEN_UP, /* lost or quarantined */
 };
 struct settle_run {
 	uint32_t subscription;
-	enum settle_how how;	/* of `last`; the positions from first to last-1 did not match */
-	uint64_t first, last;	/* positions */
-	uint64_t sequence;	/* of last */
-	int64_t at_ms;		/* wall: when the answer came */
-	bool has_parts;		/* possession is written */
+	enum settle_how how;  /* of `last`; the positions from first to last-1 did not match */
+	uint64_t first, last; /* positions */
+	uint64_t sequence;    /* of last */
+	int64_t at_ms;        /* wall: when the answer came */
+	bool has_parts;       /* possession is written */
 	bool kill;
 };
 struct store_settle {
@@ -156,7 +186,8 @@ struct store_owe_again { /* a restored client: what it ACKed above `position` is
 	uint64_t position;
 	uint64_t items; /* out */
 };
-/* the configuration as the store sees it. Numbers are given by name, for ever. In_line or at start: call store_step/collect. */
+/* the configuration as the store sees it. Numbers are given by name, for ever. In_line or at start:
+ * call store_step/collect. */
 struct store_sub_def {
 	const char *name, *partner, *renamed_from;
 	const char *channels; /* patterns joined with '\n' */
@@ -183,7 +214,8 @@ struct store_forget { /* the operator: newsxd --forget-subscription */
 	struct store_req req;
 	const char *name;
 };
-/* does a released item of this channel belong to the subscription now (its newest filter and rights)? after store_define() */
+/* does a released item of this channel belong to the subscription now (its newest filter and
+ * rights)? after store_define() */
 bool store_match(const struct store *store, uint32_t subscription, struct slice channel);
 
 /* parts on their way in. PART_FIND first. */
@@ -193,7 +225,8 @@ struct store_part_find {
 	uint8_t sha256[32];
 	uint64_t size;
 	/* out: */
-	bool complete;	 /* it stands here and this partner may count it as had: .number is leased until store_unlease() */
+	bool complete;   /* it stands here and this partner may count it as had: .number is leased
+			    until store_unlease() */
 	uint64_t number; /* of the complete one, or of this partner's partial; 0 = neither */
 	uint64_t offset; /* committed octets of the partial */
 };
@@ -203,18 +236,20 @@ struct store_part_begin { /* a partial of (partner, sha256). NX_EPARTIALS, NX_EF
 	uint8_t sha256[32];
 	uint64_t size;
 	unsigned partials_max;
-	uint64_t partials_octets_max; /* of the sizes of all that it has under way, this one included */
-	uint64_t number; /* out */
-	uint64_t offset; /* out: committed octets, when it was begun before */
+	uint64_t partials_octets_max; /* of the sizes of all that it has under way, this one
+					 included */
+	uint64_t number;              /* out */
+	uint64_t offset;              /* out: committed octets, when it was begun before */
 };
-struct store_part_append { /* octets in order; at size the hash is checked. NX_EMISMATCH: the partial is thrown away */
+struct store_part_append { /* octets in order; at size the hash is checked. NX_EMISMATCH: the
+			      partial is thrown away */
 	struct store_req req;
 	uint64_t number, offset;
 	uint8_t *octets; /* malloc'ed, the request's: freed by the room when done with */
 	size_t n;
 	uint64_t committed; /* out: octets on disk */
-	bool complete;	    /* out: verified; .number is now the number to put (perhaps another: the same photo is
-			       stored once) and is leased */
+	bool complete; /* out: verified; .number is now the number to put (perhaps another: the same
+			  photo is stored once) and is leased */
 };
 struct store_part_drop {
 	struct store_req req;
@@ -232,19 +267,22 @@ struct store_claim {
 	uint64_t owed_at_most, expired, acked_last, position_last, first_owed;
 };
 /*
- * FETCH - the next items owed to a subscription, from a position on, in position order, of one lane.
- * Rows whose retry time is not over are passed by; their earliest time is told.
+ * FETCH - the next items owed to a subscription, from a position on, in position order, of one
+ * lane. Rows whose retry time is not over are passed by; their earliest time is told.
  */
 #define FETCH_MAX 64
 struct fetched {
 	uint64_t position, sequence;
-	uint64_t skip_first; /* positions skip_first..position-1 did not match: settle them with this one */
-	enum settle_how verdict; /* SETTLE_ACKED = deliver; SUPERSEDED, KILLED, GIVEN_UP: settle at once */
+	uint64_t skip_first; /* positions skip_first..position-1 did not match: settle them with
+				this one */
+	enum settle_how
+		verdict; /* SETTLE_ACKED = deliver; SUPERSEDED, KILLED, GIVEN_UP: settle at once */
 	enum lane lane;
 	bool kill, has_parts;
 	unsigned attempts;
-	uint8_t story[32];	/* facts_story_key */
-	uint8_t *octets;	/* envelope, then document: malloc'ed; the caller takes it (sets NULL) or store_fetch_done() frees */
+	uint8_t story[32]; /* facts_story_key */
+	uint8_t *octets;   /* envelope, then document: malloc'ed; the caller takes it (sets NULL) or
+			      store_fetch_done() frees */
 	uint32_t envelope_n, document_n;
 	struct store_part *parts; /* malloc'ed with names behind it; likewise */
 	unsigned parts_n;
@@ -253,34 +291,39 @@ struct store_fetch {
 	struct store_req req;
 	uint32_t subscription;
 	enum lane lane;
-	uint64_t from, upto;   /* positions; upto 0 = the end */
-	unsigned items_max;    /* <= FETCH_MAX */
-	size_t octets_max;     /* stop after the item that passes it */
+	uint64_t from, upto; /* positions; upto 0 = the end */
+	unsigned items_max;  /* <= FETCH_MAX */
+	size_t octets_max;   /* stop after the item that passes it */
 	int64_t wall_ms;
 	/* out: */
 	struct fetched items[FETCH_MAX];
 	unsigned n;
-	uint64_t next;	       /* continue from here */
-	uint64_t skip_first;   /* if != 0: skip_first..next-1 did not match: settle as SKIPPED */
-	bool end;	       /* nothing more up to upto (or the feed's end) */
-	int64_t retry_at_ms;   /* earliest not-before among rows passed by, INT64_MAX when none */
-	bool kills_only;       /* it has so many rows of debts that nothing but kills may be sent out of turn */
+	uint64_t next;       /* continue from here */
+	uint64_t skip_first; /* if != 0: skip_first..next-1 did not match: settle as SKIPPED */
+	bool end;            /* nothing more up to upto (or the feed's end) */
+	int64_t retry_at_ms; /* earliest not-before among rows passed by, INT64_MAX when none */
+	bool kills_only; /* it has so many rows of debts that nothing but kills may be sent out of
+			    turn */
 };
 void store_fetch_done(struct store_fetch *fetch);
 struct store_read_part {
 	struct store_req req;
 	uint64_t number, offset;
-	size_t n;	 /* at most 256 KiB */
-	uint8_t *octets; /* out: malloc'ed, the caller's; fewer than n only at the part's end. Checksums verified: NX_EQUARANTINE */
+	size_t n;        /* at most 256 KiB */
+	uint8_t *octets; /* out: malloc'ed, the caller's; fewer than n only at the part's end.
+			    Checksums verified: NX_EQUARANTINE */
 	size_t got;
 };
 
 /* ---- without a daemon, or beside one (they do not take its lock) */
 struct owed_line {
 	const char *subscription, *partner;
-	uint64_t items, octets;	   /* exact */
+	uint64_t items, octets;      /* exact */
 	int64_t oldest_ms, acked_ms; /* wall; TIME_NONE */
 };
-int store_owed(const char *directory, void (*fn)(const struct owed_line *, void *), void *arg, struct why *why);
-/* reads everything: CRC, hashes, uses, owed, stories against items. fn gets one line per fault. returns faults found or NX_E... */
-int store_verify(const char *directory, void (*fn)(const char *words, void *), void *arg, struct why *why);
+int store_owed(const char *directory, void (*fn)(const struct owed_line *, void *), void *arg,
+	       struct why *why);
+/* reads everything: CRC, hashes, uses, owed, stories against items. fn gets one line per fault.
+ * returns faults found or NX_E... */
+int store_verify(const char *directory, void (*fn)(const char *words, void *), void *arg,
+		 struct why *why);
