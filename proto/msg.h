@@ -20,9 +20,11 @@
  *   PONG         u64 the same token, u64 my wall clock
  * JSON payloads (one object; unknown keys are ignored; strings at most 256 octets unless said):
  *   HELLO        {"node","agent","boot":"hex","epoch":"16 hex",
- *                 "held":{"epoch":"16 hex","sequence":n},
+ *                 "held":{"epoch":"16 hex","sequence":n},"last":n,
+ *                 "restored":{"epoch":"16 hex","sequence":n},
  *                 "max":{"frame","document","envelope","parts","part"},"features":["..."]}
- *                "held" is left out when there is none; "max" members left out mean the floor
+ *                "held", "last", "restored" are left out when there is none; "max" members left out
+ *                mean the floor
  *   SUBSCRIBE    {"name","epoch":"16 hex","position":n}
  *                epoch and position left out together = no statement
  *   SUBSCRIBED   {"name","number","epoch":"16 hex","position","owed","expired"}
@@ -57,6 +59,12 @@ struct hello {
 	uint64_t epoch;
 	bool has_held;
 	uint64_t held_epoch, held_sequence;
+	bool has_last;
+	uint64_t last; /* the last sequence that this side's store gave, under epoch */
+	/* the store was restored from a backup: what it gave under that epoch above that sequence
+	 * is gone */
+	bool has_restored;
+	uint64_t restored_epoch, restored_sequence;
 	struct limits max;
 	/* features: none are named by this version; the list is read and ignored */
 };

@@ -38,22 +38,34 @@ static bool hex_only(const char *text)
 	return text[strspn(text, "0123456789abcdefABCDEF")] == '\0';
 }
 
+/* an (epoch, sequence) of HELLO. false: it is not there */
+static bool read_given(struct js_in *in, const char *key, uint64_t *ret_epoch,
+		       uint64_t *ret_sequence)
+{
+	const struct js *object = js_object(in, key);
+	struct js_in at = { .object = object, .bad = in->bad, .why = in->why };
+	bool there;
+
+	if (object == NULL)
+		return false;
+	there = js_epoch(&at, "epoch", ret_epoch);
+	*ret_sequence = js_count(&at, "sequence", 0, 0, JS_COUNT_MAX);
+	in->bad = at.bad || !there || !js_has(&at, "sequence");
+	return there;
+}
+
 static void read_hello(struct js_in *in, struct hello *hello)
 {
-	const struct js *held = js_object(in, "held");
-
 	js_text(in, "node", 1, hello->node, sizeof(hello->node));
 	js_words(in, "agent", hello->agent, sizeof(hello->agent));
 	js_text(in, "boot", 0, hello->boot, sizeof(hello->boot));
 	if (!hex_only(hello->boot) || !js_epoch(in, "epoch", &hello->epoch))
 		in->bad = true;
-	if (held != NULL) {
-		struct js_in at = { .object = held, .bad = in->bad, .why = in->why };
-
-		hello->has_held = js_epoch(&at, "epoch", &hello->held_epoch);
-		hello->held_sequence = js_count(&at, "sequence", 0, 0, JS_COUNT_MAX);
-		in->bad = at.bad || !hello->has_held || !js_has(&at, "sequence");
-	}
+	hello->has_held = read_given(in, "held", &hello->held_epoch, &hello->held_sequence);
+	hello->has_last = js_has(in, "last");
+	hello->last = js_count(in, "last", 0, 0, JS_COUNT_MAX);
+	hello->has_restored =
+		read_given(in, "restored", &hello->restored_epoch, &hello->restored_sequence);
 	read_max(in, &hello->max);
 	(void)js_list(in, "features");
 }
@@ -146,19 +158,27 @@ int msg_json_read(const struct frame *frame, struct msg *msg, struct why *why)
 		       *mine.words ? mine.words : "a value that is needed");
 }
 
+static void write_given(struct js_out *out, const char *key, uint64_t epoch, uint64_t sequence)
+{
+	out_key(out, key);
+	out_raw(out, "{");
+	out_epoch(out, "epoch", epoch);
+	out_count(out, "sequence", sequence);
+	out_raw(out, "}");
+}
+
 static void write_hello(struct js_out *out, const struct hello *hello)
 {
 	out_text(out, "node", hello->node);
 	out_text(out, "agent", hello->agent);
 	out_text(out, "boot", hello->boot);
 	out_epoch(out, "epoch", hello->epoch);
-	if (hello->has_held) {
-		out_key(out, "held");
-		out_raw(out, "{");
-		out_epoch(out, "epoch", hello->held_epoch);
-		out_count(out, "sequence", hello->held_sequence);
-		out_raw(out, "}");
-	}
+	if (hello->has_held)
+		write_given(out, "held", hello->held_epoch, hello->held_sequence);
+	if (hello->has_last)
+		out_count(out, "last", hello->last);
+	if (hello->has_restored)
+		write_given(out, "restored", hello->restored_epoch, hello->restored_sequence);
 	out_key(out, "max");
 	out_raw(out, "{");
 	out_count(out, "frame", hello->max.frame);

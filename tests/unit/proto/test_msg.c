@@ -73,6 +73,12 @@ static void hellos_say_what_they_say(void **state)
 	assert_true(hello.has_held && hello.held_epoch == 0x1122334455667788);
 	assert_int_equal(hello.held_sequence, 41);
 	assert_int_equal(hello.max.document, 1 << 20);
+	assert_false(hello.has_last || hello.has_restored);
+	hello = msg_of("hello-restored").hello;
+	assert_true(hello.epoch == 11 && hello.has_last && hello.last == 45);
+	assert_true(hello.has_restored && hello.restored_epoch == 10);
+	assert_int_equal(hello.restored_sequence, 40);
+	assert_false(hello.has_held);
 	hello = msg_of("hello-least").hello;
 	assert_memory_equal(&hello.max, &limits_floor, sizeof(limits_floor));
 }
@@ -185,12 +191,25 @@ static void answers_say_what_they_say(void **state)
 static void writers_make_the_vectors(void **state)
 {
 	static const char *const written[] = {
-		"hello",          "hello-held",   "credit-flash",
-		"credit-routine", "subscribe",    "subscribe-position",
-		"subscribed",     "unsubscribe",  "unsubscribed",
-		"need",           "stop",         "gone",
-		"withdraw",       "refuse-later", "refuse-never",
-		"ping",           "pong",         "bye",
+		"hello",
+		"hello-held",
+		"hello-restored",
+		"credit-flash",
+		"credit-routine",
+		"subscribe",
+		"subscribe-position",
+		"subscribed",
+		"unsubscribe",
+		"unsubscribed",
+		"need",
+		"stop",
+		"gone",
+		"withdraw",
+		"refuse-later",
+		"refuse-never",
+		"ping",
+		"pong",
+		"bye",
 	};
 	uint8_t octets[4096];
 
