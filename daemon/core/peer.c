@@ -125,6 +125,27 @@ void peer_bye(struct peer *peer, int code, const char *words)
 
 /* ---- events of the session */
 
+/* a publisher holds acknowledgements that this store does not know: it is a copy of an older one.
+ * At most so many are lost; of an epoch that nobody noted nobody knows how many */
+static void check_held(const struct partner *partner, const struct hello *hello,
+		       const struct store_state *state)
+{
+	bool same = hello->held_epoch == state->epoch;
+	bool known = same || hello->held_epoch == state->restored_epoch;
+	uint64_t last = same ? state->sequence_last : state->restored_sequence;
+	uint64_t lost = hello->held_sequence > last ? hello->held_sequence - last : 0;
+
+	if (!known)
+		log_err("store.rewound", kv_str("told-by", partner->name),
+			kv_str("reason", "other-epoch"), kv_u64("lost", 0));
+	else if (lost > 0)
+		log_err("store.rewound", kv_str("told-by", partner->name), kv_str("reason", "lost"),
+			kv_u64("lost", lost));
+	else if (!same)
+		log_info("store.rewound", kv_str("told-by", partner->name),
+			 kv_str("reason", "restored"), kv_u64("lost", 0));
+}
+
 static void on_hello(struct peer *peer, const struct hello *hello)
 {
 	struct link *link = &peer->link;
@@ -138,15 +159,8 @@ static void on_hello(struct peer *peer, const struct hello *hello)
 		peer_close(peer, NX_ETWIN, "another node with this key is connected");
 		return;
 	}
-	if (hello->has_held && (hello->held_epoch != exchange->state.epoch ||
-				hello->held_sequence > exchange->state.sequence_last))
-		log_err("store.rewound", kv_str("told-by", link->partner->name),
-			kv_str("reason",
-			       hello->held_epoch != exchange->state.epoch ? "other-epoch" : "lost"),
-			kv_u64("lost",
-			       hello->held_epoch != exchange->state.epoch
-				       ? 0
-				       : hello->held_sequence - exchange->state.sequence_last));
+	if (hello->has_held)
+		check_held(link->partner, hello, &exchange->state);
 	peer_enter(peer, PEER_OPEN);
 }
 
@@ -358,6 +372,11 @@ static struct session *session_for(struct peer *peer)
 	snprintf(hello->agent, sizeof(hello->agent), "newsxd/%s", NEWSXD_VERSION);
 	memcpy(hello->boot, exchange->boot, sizeof(hello->boot));
 	hello->epoch = exchange->state.epoch;
+	hello->has_last = true;
+	hello->last = exchange->state.sequence_last;
+	hello->has_restored = exchange->state.restored_epoch != 0;
+	hello->restored_epoch = exchange->state.restored_epoch;
+	hello->restored_sequence = exchange->state.restored_sequence;
 	hello->max = (struct limits){ .frame = FRAME_FLOOR,
 				      .document = (uint32_t)conf->document_max,
 				      .envelope = (uint32_t)conf->envelope_max,

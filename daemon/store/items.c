@@ -114,6 +114,10 @@ static int read_rows(struct items *items, struct txn *txn, struct why *why)
 			       unpack_u32(value.p), ITEMS_FORMAT);
 	if (!meta_u64_get(txn, "epoch", &items->epoch) || !count_get(txn, &items->count))
 		return why_set(why, NX_ECORRUPT, "the store has no epoch or no counters");
+	if (txn_get(txn, T_META, slice_str("restored"), &value) && value.n >= 16) {
+		items->restored_epoch = unpack_u64(value.p);
+		items->restored_sequence = unpack_u64(value.p + 8);
+	}
 	items->wall_stored_ms = meta_u64_get(txn, "wall", &wall) ? (int64_t)wall : TIME_NONE;
 	return 0;
 }
@@ -146,6 +150,8 @@ int items_look_at_usage(struct items *items)
 void items_state(const struct items *items, struct store_state *ret)
 {
 	ret->epoch = items->epoch;
+	ret->restored_epoch = items->restored_epoch;
+	ret->restored_sequence = items->restored_sequence;
 	ret->sequence_last = items->shown.sequence_last;
 	ret->position_last = items->shown.position_last;
 	ret->items_octets = items->shown.size_octets;

@@ -5,6 +5,7 @@
 /*
  *   table          key                                    value
  *   meta           name                                   "format" u32, "epoch" u64, "node", "wall" i64,
+ *                                                         "restored": epoch u64, sequence u64 before that,
  *                                                         "counters", "kills:N", "held:N" of partner N
  *   items          sequence (integer)                     record head + facts + parts + envelope +
  *                                                         document, first cut (records.c)

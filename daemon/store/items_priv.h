@@ -46,7 +46,7 @@ struct items_note { /* waits for the commit */
 struct items {
 	struct db *db;
 	char node[NAME_MAX_ + 1];
-	uint64_t epoch;
+	uint64_t epoch, restored_epoch, restored_sequence;
 	struct items_times times; /* the writer's copy, taken from times_next by items_now() */
 	struct marks marks;
 	struct items_count count;        /* with what the open transaction does */
