@@ -3,9 +3,11 @@ import hashlib
 import json
 import os
 import struct
+import subprocess
+import time
 import traceback
 
-from kit import Exchange, Failed
+from kit import NEWSXD, WAIT_S, Exchange, Failed
 from newsx import Link, Frame, part, story  # noqa: F401 (for those who import from here)
 
 
@@ -68,6 +70,20 @@ def reader(exchange, who, subscription, **said):
     link.subscribe(subscription, **said)
     link.claim = link.expect("SUBSCRIBED").body
     return link
+
+
+def owed(exchange):
+    """newsxd --owed --json beside the running daemon: {subscription: items}"""
+    text = subprocess.run([NEWSXD, "--config", exchange.config, "--owed", "--json"], text=True, capture_output=True,
+                          timeout=WAIT_S, check=True).stdout
+    return {line["subscription"]: line["items"] for line in map(json.loads, text.splitlines())}
+
+
+def settled(exchange, subscription, items=0):
+    """wait until this subscription is owed so many items on disk: answers are noted down some time after they came"""
+    end = time.monotonic() + WAIT_S
+    while owed(exchange).get(subscription) != items:
+        holds(time.monotonic() < end, "%s is not owed %d: %s" % (subscription, items, owed(exchange)))
 
 
 class Innocent:

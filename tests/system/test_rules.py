@@ -137,8 +137,12 @@ def conflict_parts(w):
 
 def other_channel(w):
     r = Rule(w)
+    """the same identity, or a kill of it, on a channel where it does not live"""
+    r = Rule(w)
     r.give(r.story("1"))
-    r.give(r.story("2"), ("other-channel", "never"), channel=r.channel.replace("r.", "x."))
+    other = r.channel.replace("r.", "x.")
+    r.give(r.story("1"), ("other-channel", "never"), channel=other)
+    r.give(r.story("1", pubstatus="canceled"), ("other-channel", "never"), channel=other)
     r.give(r.story("2"))
 
 
