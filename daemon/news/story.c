@@ -1,5 +1,6 @@
 #include "news/story.h"
 #include "news/arena.h"
+#include "news/light.h"
 #include "news/parts.h"
 #include "news/scan.h"
 #include "proto/utf8.h"
@@ -345,8 +346,11 @@ static int parse_tamed(struct slice document, json_t **ret, struct why *why)
 static int parse(struct slice document, json_t **ret, struct why *why)
 {
 	json_error_t error = { .line = 0 };
+	char *light = arena_alloc(document.n);
 
-	*ret = json_loadb((const char *)document.p, document.n, JSON_REJECT_DUPLICATES, &error);
+	if (light == NULL)
+		return why_set(why, NX_ENOMEM, "out of memory");
+	*ret = json_loadb(light, light_copy(document, light), JSON_REJECT_DUPLICATES, &error);
 	if (*ret != NULL)
 		return 0;
 	if (!arena_refused() && json_error_code(&error) == json_error_numeric_overflow)
