@@ -65,6 +65,7 @@ struct conf {
 	unsigned items_share_pct; /* 25 */
 	int64_t keep_ms, orphan_keep_ms, history_keep_ms, embargo_ahead_ms, clock_jump_ms;
 	uint64_t held_size;
+	int64_t commit_stall_ms;
 	bool clock_ntp; /* clock = "ntp" | "operator" */
 	uint64_t hot_memory;
 	/* limits */

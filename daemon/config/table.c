@@ -60,6 +60,8 @@ const struct setting conf_settings[] = {
 	"octets of held items (embargo, desk) of one partner" },
 { SEC_STORE, "hot-memory", SET_SIZE, F(hot_memory), "64MiB", MIB, 64 * GIB, NULL, AT_START,
 	"memory for items on their way out, shared by all subscribers" },
+{ SEC_STORE, "commit-stall", SET_TIME, F(commit_stall_ms), "120s", SEC, 60 * MIN, NULL, AT_RELOAD,
+	"a commit that takes longer than this keeps the service manager's watchdog unfed" },
 
 { SEC_LIMITS, "connections", SET_COUNT, F(connections_max), "4096", 1, 65536, NULL, AT_RELOAD,
 	"connections at once" },

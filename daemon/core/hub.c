@@ -4,11 +4,13 @@
 #include "base/log.h"
 #include "core/ask.h"
 #include "core/definition.h"
+#include "core/delivery.h"
 #include "core/outbound.h"
 #include "core/peer.h"
 #include "core/pull.h"
 #include "core/report.h"
 #include "core/settle.h"
+#include "core/watchdog.h"
 #include "net/listen.h"
 #include "net/notify.h"
 #include "news/story.h"
@@ -28,6 +30,7 @@ struct hub {
 	struct listen *listen;
 	struct wake *wake;
 	struct timer *tick, *last;
+	struct watchdog *watchdog;
 	struct signal_ *signals[4];
 	struct peer **peers, **dead; /* dead: closed in this second, freed at the next tick */
 	unsigned peers_n, peers_cap, dead_n, dead_cap;
@@ -243,7 +246,7 @@ static void newer(void *arg, const uint8_t story[32], uint64_t sequence, bool ki
 {
 	struct hub *hub = arg;
 
-	outbound_newer(&hub->exchange, story, sequence, kill);
+	delivery_newer(&hub->exchange, story, sequence, kill);
 }
 
 static void wake_feeds(void *arg, enum lane lane)
@@ -621,6 +624,8 @@ static int open_as(struct conf **conf, bool in_line, struct hub **ret, struct wh
 	if (r == 0)
 		r = exchange_open(hub, in_line, why);
 	if (r == 0)
+		r = watchdog_new(&hub->exchange, &hub->watchdog);
+	if (r == 0)
 		r = define(hub, hub->conf);
 	if (r == 0) {
 		timer_set(hub->tick, TICK_MS);
@@ -677,6 +682,7 @@ void hub_close(struct hub **at)
 	definition_done(&hub->define);
 	for (unsigned i = 0; i < sizeof(hub->signals) / sizeof(*hub->signals); i++)
 		signal_free(&hub->signals[i]);
+	watchdog_free(&hub->watchdog);
 	timer_free(&hub->tick);
 	timer_free(&hub->last);
 	wake_free(&hub->wake);

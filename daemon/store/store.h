@@ -72,6 +72,9 @@ bool store_step(struct store *store); /* in_line: do one batch of each worker; f
 bool store_wait(struct store *store, int64_t ms);
 void store_tick(struct store *store, int64_t boot_ms, int64_t wall_ms, bool synchronised); /* each
 	second or so: releases, expiry, retirement, clock rule, last wall time */
+/* how long a writer has had something to do and not got on, as of the last tick; 0: both are well
+ */
+int64_t store_stuck_ms(const struct store *store, int64_t boot_ms);
 void store_reload(struct store *store,
 		  const struct store_conf *conf); /* times and ceilings; not size or directory */
 void store_clock_ok(struct store *store);         /* the operator vouches for the clock */

@@ -28,6 +28,28 @@ static void watch(struct store *store, struct watch *watch, const struct worker 
 	}
 }
 
+/* when did that writer last get on? */
+static void watch_steps(struct watch *watch, const struct worker *worker, int64_t boot_ms)
+{
+	uint64_t steps = worker_steps(worker);
+	int64_t last_ms;
+	bool idle = worker_waiting(worker) == 0 && worker_busy_since(worker, &last_ms) == 0;
+
+	if (idle || steps != watch->steps || watch->moved_ms == 0)
+		watch->moved_ms = boot_ms;
+	watch->steps = steps;
+}
+
+int64_t store_stuck_ms(const struct store *store, int64_t boot_ms)
+{
+	int64_t items = boot_ms - store->items_watch.moved_ms;
+	int64_t photos = boot_ms - store->photos_watch.moved_ms;
+
+	if (store->items_watch.moved_ms == 0)
+		return 0;
+	return items > photos ? items : photos;
+}
+
 void store_tick(struct store *store, int64_t boot_ms, int64_t wall_ms, bool synchronised)
 {
 	const struct worker_now now = { boot_ms, wall_ms, synchronised };
@@ -35,6 +57,8 @@ void store_tick(struct store *store, int64_t boot_ms, int64_t wall_ms, bool sync
 
 	watch(store, &store->items_watch, store->items_worker, boot_ms);
 	watch(store, &store->photos_watch, store->photos_worker, boot_ms);
+	watch_steps(&store->items_watch, store->items_worker, boot_ms);
+	watch_steps(&store->photos_watch, store->photos_worker, boot_ms);
 	if (store->ticked_ms != INT64_MIN && boot_ms - store->ticked_ms < TICK_MS &&
 	    boot_ms >= store->ticked_ms)
 		return;

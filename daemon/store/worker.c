@@ -30,6 +30,7 @@ struct worker {
 	/* for the others to look at: */
 	_Atomic unsigned waiting;
 	_Atomic int64_t busy_since, last_ms;
+	_Atomic uint64_t steps;
 };
 
 int worker_new(const struct worker_conf *conf, struct worker **ret)
@@ -91,6 +92,11 @@ int64_t worker_busy_since(const struct worker *worker, int64_t *ret_last_ms)
 {
 	*ret_last_ms = atomic_load(&worker->last_ms);
 	return atomic_load(&worker->busy_since);
+}
+
+uint64_t worker_steps(const struct worker *worker)
+{
+	return atomic_load(&worker->steps);
 }
 
 static unsigned length(const struct store_req *list)
@@ -165,6 +171,7 @@ static void run_batch(struct worker *worker, struct store_req *list)
 	r = worker->conf.batch(worker->conf.arg, list, &why);
 	atomic_store(&worker->last_ms, clock_boot_ms() - began);
 	atomic_store(&worker->busy_since, 0);
+	atomic_fetch_add(&worker->steps, 1);
 	if (r < 0) {
 		die(worker, r, &why);
 		discard(worker, list);
@@ -189,6 +196,7 @@ static void run_idle(struct worker *worker)
 	r = worker->conf.idle(worker->conf.arg, &now, &why);
 	atomic_store(&worker->last_ms, clock_boot_ms() - began);
 	atomic_store(&worker->busy_since, 0);
+	atomic_fetch_add(&worker->steps, 1);
 	if (r < 0)
 		die(worker, r, &why);
 	else if (r > 0)

@@ -69,5 +69,8 @@ unsigned worker_waiting(const struct worker *worker); /* requests not yet finish
  * one took */
 int64_t worker_busy_since(const struct worker *worker, int64_t *ret_last_ms);
 
+/* how many batches and idle steps are behind it: does it get on? Thread: any */
+uint64_t worker_steps(const struct worker *worker);
+
 /* PITFALLS 2: glibc's thresholds cost LMDB 3 to 24 times. Before any thread starts */
 void worker_tune_malloc(void);

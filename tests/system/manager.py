@@ -32,6 +32,7 @@ class Service(Exchange):
         self.heard, self.store = [], []  # heard: (time, {name: value})
 
     def start(self, wait=True):
+        self.hear()
         self.pass_fds = tuple(fd for _, fd in self.store)
         self.launcher = [sys.executable, "-c", LAUNCH, ",".join(map(str, self.pass_fds))]
         self.env["LISTEN_FDS"] = str(len(self.store))

@@ -1,9 +1,10 @@
 """The daemon as a service: descriptors kept by its manager, socket activation, the watchdog. No systemd is needed here."""
 import os
 import socket
+import subprocess
 
 from cases import check, holds
-from kit import WAIT_S, Failed
+from kit import SLOW, WAIT_S, Failed
 from manager import Service
 from newsx import Link, story
 
@@ -117,3 +118,64 @@ def test_a_socket_unit():
         service.store = []
         service.restart()  # without a socket unit it opens its own again
         publishes(service, "urn:test:own")
+
+
+SLOW_DISK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* every flush waits for as long as a file is there */
+int fdatasync(int fd)
+{
+	static int (*real)(int);
+
+	if (real == NULL)
+		*(void **)&real = dlsym(RTLD_NEXT, "fdatasync");
+	while (access(getenv("SLOW_DISK"), F_OK) == 0)
+		usleep(10000);
+	return real(fd);
+}
+"""
+
+
+def test_the_watchdog_is_fed_while_writers_get_on():
+    """fed three times in its time; a commit that hangs for commit-stall ends that, and its end begins it again"""
+    with Service(PARTNERS, sections={"store": 'commit-stall = "2s"'}) as service:
+        service.stop()
+        shim, slow = os.path.join(service.folder, "slow.so"), os.path.join(service.folder, "slow")
+        built = subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", shim, "-", "-ldl"], input=SLOW_DISK, text=True,
+                               check=False, timeout=WAIT_S)
+        check(built.returncode, 0, "cc")
+        service.env.update(WATCHDOG_USEC="900000", LD_PRELOAD=shim, SLOW_DISK=slow)
+        service.env["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        service.restart()
+        mark = len(service.heard)
+        while len(service.said("WATCHDOG", mark)) < 8:
+            service.until_said("WATCHDOG", len(service.heard))
+        times = service.said("WATCHDOG", mark)
+        longest = max(b - a for a, b in zip(times, times[1:]))
+        holds(longest < 0.9, "the longest silence was %.2f s" % longest)
+        with Link(service.port, service.keys["kpl"].identity) as link:
+            with open(slow, "w", encoding="utf-8"):
+                ident = link.publish(story("urn:test:slow"), {"channel": "kpl.news"})
+            got = service.log("watchdog.held")
+            holds(2000 <= int(got["ms"]) < 4500 * SLOW, got)
+            service.hear()
+            mark = len(service.heard)
+            service.hear(1.5)
+            check(service.said("WATCHDOG", mark), [], "fed though a commit hangs")
+            os.unlink(slow)
+            check(link.answer(ident), "stored", "it went on")
+            service.log("watchdog.fed")
+            service.until_said("WATCHDOG", mark)
+        service.stop()
+
+
+def test_no_watchdog_where_none_is_wanted():
+    with Service(PARTNERS) as service:
+        service.until_said("READY")
+        publishes(service, "urn:test:1")
+        service.hear(1.2)
+        check(service.said("WATCHDOG"), [], "nobody asked")
