@@ -1,15 +1,12 @@
 #include "core/inbound.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/candidate.h"
 #include "core/pull.h"
-#include "news/story.h"
-#include "proto/channel.h"
-#include "proto/envelope.h"
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DEPTH_MOST = 32, VALUES_MOST = 5000, PARTS_GONE_TIMES = 3, BUSY_AFTER_MS = 2000 };
-enum { FULL_AFTER_MS = 30000, LATER_AFTER_MS = 5000 };
+enum { PARTS_GONE_TIMES = 3, BUSY_AFTER_MS = 2000, FULL_AFTER_MS = 30000, LATER_AFTER_MS = 5000 };
 
 enum inbound_state {
 	INBOUND_COMING,   /* octets are still on the way */
@@ -21,18 +18,14 @@ enum inbound_state {
 struct inbound {
 	struct map_node node; /* link->inbounds */
 	struct link *link;    /* NULL: the link is gone, or it is answered */
-	struct exchange *exchange;
-	struct partner *partner;
 	enum inbound_state state;
 	int code; /* DROPPING */
 	uint64_t id, link_number;
 	int64_t begun_ms;
 	size_t held;
-	struct item_head head;
+	struct candidate candidate;
 	uint8_t *octets, *stamped; /* as it came; the envelope as it goes on, with the document */
 	size_t stamped_n, document_n;
-	struct envelope envelope;
-	struct story story;
 	struct want **wants;
 	struct store_part *parts;
 	unsigned missing, parts_gone;
@@ -55,11 +48,11 @@ static struct inbound *inbound_find(struct link *link, uint64_t id)
 
 static void parts_release(struct inbound *in)
 {
-	for (unsigned i = 0; i < in->envelope.parts_n; i++) {
+	for (unsigned i = 0; i < in->candidate.envelope.parts_n; i++) {
 		if (in->wants != NULL)
 			pull_unwant(&in->wants[i]);
 		if (in->has_lease != NULL && in->has_lease[i])
-			store_unlease(in->exchange->store, in->parts[i].number);
+			store_unlease(in->candidate.exchange->store, in->parts[i].number);
 		if (in->has_lease != NULL)
 			in->has_lease[i] = false;
 	}
@@ -75,12 +68,11 @@ static void inbound_free(struct inbound **at)
 	if (in->link != NULL)
 		map_del(&in->link->inbounds, &in->node);
 	parts_release(in);
-	in->exchange->inbound_held -= in->held;
+	in->candidate.exchange->inbound_held -= in->held;
 	free(in->wants);
 	free(in->parts);
 	free(in->has_lease);
-	envelope_done(&in->envelope);
-	story_done(&in->story);
+	candidate_done(&in->candidate);
 	free(in->octets);
 	free(in->stamped);
 	free(in);
@@ -98,12 +90,12 @@ static int64_t after_ms(int code)
 static void inbound_refuse(struct inbound **at, int code, enum nx_retry retry, const char *words)
 {
 	struct inbound *in = *at;
-	const struct facts *facts = &in->story.facts;
+	const struct facts *facts = &in->candidate.story.facts;
 
-	count_refused(in->exchange, code);
-	if (item_line(in->exchange))
+	count_refused(in->candidate.exchange, code);
+	if (item_line(in->candidate.exchange))
 		log_warn("item.refused", kv_u64("conn", in->link_number),
-			 kv_str("peer", in->partner->name), kv_u64("id", in->id),
+			 kv_str("peer", in->candidate.partner->name), kv_u64("id", in->id),
 			 kv_str("reason", nx_word(code)),
 			 kv_str("retry", retry == NX_NEVER ? "never" : "later"),
 			 kv_slice("uri", facts->uri), kv_slice("version", facts->version),
@@ -123,42 +115,14 @@ static struct inbound *inbound_new(struct link *link, const struct item_head *he
 	if (in == NULL)
 		return NULL;
 	*in = (struct inbound){ .link = link,
-				.exchange = link->exchange,
-				.partner = link->partner,
+				.candidate = { .exchange = link->exchange,
+					       .partner = link->partner,
+					       .head = *head },
 				.id = head->id,
-				.head = *head,
 				.link_number = link->number,
 				.begun_ms = loop_now_ms(link->exchange->loop) };
 	map_add(&link->inbounds, &in->node, map_hash_u64(in->id));
 	return in;
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t document_max(const struct inbound *in)
-{
-	return least(in->exchange->conf->document_max, in->partner->conf->document_max);
-}
-
-/* what the head alone tells */
-static int check_head(const struct inbound *in)
-{
-	const struct conf *conf = in->exchange->conf;
-
-	if (in->partner->conf == NULL || in->partner->conf->publish.n == 0)
-		return NX_ENOTALLOWED;
-	if (in->head.envelope_len > conf->envelope_max)
-		return NX_EBIGENV;
-	if (in->head.document_len > document_max(in))
-		return NX_EBIGDOC;
-	if (in->exchange->stopping)
-		return NX_ESHUTDOWN;
-	if (in->head.lane == LANE_ROUTINE && in->exchange->inbound_held >= conf->inbound_memory)
-		return NX_EBUSY;
-	return 0;
 }
 
 void inbound_begin(struct link *link, const struct item_head *head)
@@ -171,7 +135,7 @@ void inbound_begin(struct link *link, const struct item_head *head)
 		return;
 	}
 	link->in_items++;
-	r = check_head(in);
+	r = candidate_check_head(&in->candidate);
 	if (r < 0) {
 		in->state = INBOUND_DROPPING;
 		in->code = r;
@@ -209,139 +173,36 @@ void inbound_dropped(struct link *link, uint64_t id, int code)
 	link_want(link);
 }
 
-/* ---- checks: they may refuse and change nothing of the exchange */
-
-static bool listed(const struct conf_strings *list, const char *name)
-{
-	for (unsigned i = 0; i < list->n; i++)
-		if (strcmp(list->v[i], name) == 0)
-			return true;
-	return false;
-}
-
-static int check_channel(struct inbound *in, struct why *why)
-{
-	const struct conf_strings *publish = &in->partner->conf->publish;
-	char *channel = in->envelope.channel;
-
-	if (channel[0] == '\0') {
-		if (publish->n != 1 || strchr(publish->v[0], '*') != NULL)
-			return why_set(why, NX_ECHANNEL,
-				       "name a channel: you may publish to more than one");
-		snprintf(channel, sizeof(in->envelope.channel), "%s", publish->v[0]);
-	}
-	if (!channel_name_ok(slice_str(channel)))
-		return why_set(why, NX_ECHANNEL, "not a channel's name");
-	if (!conf_channel_match(publish, slice_str(channel)))
-		return why_set(why, NX_ENOTALLOWED, "you may not publish to channel %s", channel);
-	return 0;
-}
-
-static int check_origin(struct inbound *in, struct why *why)
-{
-	char *origin = in->envelope.origin;
-
-	if (origin[0] == '\0')
-		snprintf(origin, sizeof(in->envelope.origin), "%s", in->partner->name);
-	if (strcmp(origin, in->partner->name) == 0 ||
-	    listed(&in->partner->conf->speaks_for, origin))
-		return 0;
-	return why_set(why, NX_ENOTORIGIN, "you do not speak for this origin");
-}
-
-static const struct envelope_part *part_named(const struct envelope *envelope, const char *name)
-{
-	for (unsigned i = 0; i < envelope->parts_n; i++)
-		if (strcmp(envelope->parts[i].name, name) == 0)
-			return &envelope->parts[i];
-	return NULL;
-}
-
-static int check_parts(struct inbound *in, struct why *why)
-{
-	uint64_t most = least(in->exchange->conf->part_max, in->partner->conf->part_max);
-
-	for (unsigned i = 0; i < in->envelope.parts_n; i++)
-		if (in->envelope.parts[i].size > most)
-			return why_set(why, NX_EBIGPART,
-				       "a part has %llu octets, %llu are the most",
-				       (unsigned long long)in->envelope.parts[i].size,
-				       (unsigned long long)most);
-	for (unsigned i = 0; i < in->story.parts_n; i++)
-		if (part_named(&in->envelope, in->story.parts[i]) == NULL)
-			return why_set(
-				why, NX_EPARTMISSING,
-				"a rendition of the document names a file that the envelope lacks");
-	return 0;
-}
-
-/* the minute of this partner; a flash or a kill counts, but is taken */
-static int check_rate(struct inbound *in, struct why *why)
-{
-	uint64_t octets = in->held;
-
-	for (unsigned i = 0; i < in->envelope.parts_n; i++)
-		octets += in->envelope.parts[i].size;
-	if (partner_rate(in->partner, octets, facts_lane(&in->story.facts) == LANE_FLASH,
-			 loop_now_ms(in->exchange->loop)))
-		return 0;
-	return why_set(why, NX_ERATE, "more in a minute than this exchange takes from you");
-}
-
-static int check_item(struct inbound *in, struct why *why)
-{
-	const struct conf *conf = in->exchange->conf;
-	unsigned parts_max = (unsigned)least(conf->parts_max, in->partner->conf->parts_max);
-	struct story_limits limits = { .document_max = document_max(in),
-				       .depth_max = DEPTH_MOST,
-				       .values_max = VALUES_MOST,
-				       .parts_max = parts_max };
-	struct slice envelope = slice_of(in->octets, in->head.envelope_len);
-	struct slice document = slice_of(in->octets + in->head.envelope_len, in->head.document_len);
-	int r;
-
-	r = envelope_read(envelope, parts_max, &in->envelope, why);
-	if (r == 0)
-		r = check_origin(in, why);
-	if (r == 0)
-		r = check_channel(in, why);
-	if (r == 0)
-		r = story_read(document, &limits, &in->story, why);
-	if (r == 0)
-		r = check_parts(in, why);
-	if (r == 0)
-		r = check_rate(in, why);
-	return r;
-}
-
 /* ---- on its way to disk */
 
 /* the envelope as it goes on, and the document behind it, in one piece */
 static int stamp(struct inbound *in)
 {
-	struct envelope_stamp stamp = { .origin = in->envelope.origin,
-					.sender = in->partner->name,
-					.node = in->exchange->conf->node_name,
-					.trust_transport = in->partner->conf->node };
+	struct envelope_stamp stamp = { .origin = in->candidate.envelope.origin,
+					.sender = in->candidate.partner->name,
+					.node = in->candidate.exchange->conf->node_name,
+					.trust_transport = in->candidate.partner->conf->node };
 	uint8_t *envelope = NULL, *whole;
 	size_t n;
 	int r;
 
 	clock_rfc3339(clock_wall_ms(), stamp.received);
-	r = envelope_write(&in->envelope, &stamp, in->exchange->conf->envelope_max, &envelope, &n);
+	r = envelope_write(&in->candidate.envelope, &stamp,
+			   in->candidate.exchange->conf->envelope_max, &envelope, &n);
 	if (r < 0)
 		return r;
-	whole = realloc(envelope, n + in->head.document_len);
+	whole = realloc(envelope, n + in->candidate.head.document_len);
 	if (whole == NULL) {
 		free(envelope);
 		return NX_ENOMEM;
 	}
-	memcpy(whole + n, in->octets + in->head.envelope_len, in->head.document_len);
+	memcpy(whole + n, in->octets + in->candidate.head.envelope_len,
+	       in->candidate.head.document_len);
 	free(in->octets);
 	in->octets = NULL;
 	in->stamped = whole;
 	in->stamped_n = n;
-	in->document_n = in->head.document_len;
+	in->document_n = in->candidate.head.document_len;
 	return 0;
 }
 
@@ -350,11 +211,11 @@ static void parts_begin(struct inbound *in);
 /* a stored item becomes hot: its octets are what subscribers get */
 static void make_hot(struct inbound *in, const struct receipt *receipt)
 {
-	struct exchange *exchange = in->exchange;
+	struct exchange *exchange = in->candidate.exchange;
 	struct hot *hot = calloc(1, sizeof(*hot));
 
-	if (hot != NULL && in->envelope.parts_n > 0) {
-		hot->parts = hot_parts_copy(in->parts, in->envelope.parts_n);
+	if (hot != NULL && in->candidate.envelope.parts_n > 0) {
+		hot->parts = hot_parts_copy(in->parts, in->candidate.envelope.parts_n);
 		if (hot->parts == NULL) {
 			free(hot);
 			hot = NULL;
@@ -367,13 +228,13 @@ static void make_hot(struct inbound *in, const struct receipt *receipt)
 	hot->refs = 1;
 	hot->sequence = receipt_sequence(receipt);
 	hot->position = receipt_position(receipt);
-	hot->lane = facts_lane(&in->story.facts);
-	hot->kill = facts_kill(&in->story.facts);
+	hot->lane = facts_lane(&in->candidate.story.facts);
+	hot->kill = facts_kill(&in->candidate.story.facts);
 	hot->verdict =
 		receipt_result(receipt) == RESULT_SUPERSEDED ? SETTLE_SUPERSEDED : SETTLE_ACKED;
 	hot->stored_ms = receipt_stored_ms(receipt);
-	facts_story_key(&in->story.facts, hot->story);
-	snprintf(hot->channel, sizeof(hot->channel), "%s", in->envelope.channel);
+	facts_story_key(&in->candidate.story.facts, hot->story);
+	snprintf(hot->channel, sizeof(hot->channel), "%s", in->candidate.envelope.channel);
 	hot->octets = in->stamped;
 	hot->envelope_n = (uint32_t)in->stamped_n;
 	hot->document_n = (uint32_t)in->document_n;
@@ -400,19 +261,21 @@ static void answer(struct inbound *in, const struct receipt *receipt)
 			   .stored_at_ms = (uint64_t)receipt_stored_ms(receipt),
 			   .result = (uint8_t)receipt_result(receipt),
 			   .stage = STAGE_COMPLETE };
-	const struct facts *facts = &in->story.facts;
+	const struct facts *facts = &in->candidate.story.facts;
 
-	count_result(in->exchange, receipt_result(receipt));
-	if (item_line(in->exchange))
+	count_result(in->candidate.exchange, receipt_result(receipt));
+	if (item_line(in->candidate.exchange))
 		log_info("item.stored", kv_u64("conn", in->link_number),
-			 kv_str("peer", in->partner->name), kv_u64("seq", ack.sequence),
+			 kv_str("peer", in->candidate.partner->name), kv_u64("seq", ack.sequence),
 			 kv_str("result", result_word(ack.result)),
 			 kv_u64("position", receipt_position(receipt)),
-			 kv_str("channel", in->envelope.channel),
+			 kv_str("channel", in->candidate.envelope.channel),
 			 kv_str("lane", facts_lane(facts) == LANE_FLASH ? "flash" : "routine"),
 			 kv_slice("uri", facts->uri), kv_slice("version", facts->version),
-			 kv_u64("bytes", in->document_n), kv_u64("parts", in->envelope.parts_n),
-			 kv_i64("took_ms", loop_now_ms(in->exchange->loop) - in->begun_ms));
+			 kv_u64("bytes", in->document_n),
+			 kv_u64("parts", in->candidate.envelope.parts_n),
+			 kv_i64("took_ms",
+				loop_now_ms(in->candidate.exchange->loop) - in->begun_ms));
 	if (in->link == NULL)
 		return;
 	session_ack(in->link->session, &ack);
@@ -449,17 +312,19 @@ static void put(struct inbound *in)
 		.req = { .kind = REQ_PUT,
 			 .done = stored,
 			 .arg = in,
-			 .urgent = facts_lane(&in->story.facts) == LANE_FLASH },
-		.partner = in->partner->number,
-		.facts = &in->story.facts,
+			 .urgent = facts_lane(&in->candidate.story.facts) == LANE_FLASH },
+		.partner = in->candidate.partner->number,
+		.facts = &in->candidate.story.facts,
 		.envelope = envelope,
 		.document = document,
 		.parts = in->parts,
-		.parts_n = in->envelope.parts_n,
-		.kills_per_day = in->partner->conf == NULL ? 0 : in->partner->conf->kills_per_day,
+		.parts_n = in->candidate.envelope.parts_n,
+		.kills_per_day = in->candidate.partner->conf == NULL
+					 ? 0
+					 : in->candidate.partner->conf->kills_per_day,
 		.received_ms = clock_wall_ms(),
 	};
-	store_submit(in->exchange->store, &in->put.req);
+	store_submit(in->candidate.exchange->store, &in->put.req);
 }
 
 static void got_part(void *arg, unsigned index, int code, enum nx_retry retry, uint64_t number)
@@ -481,12 +346,12 @@ static void got_part(void *arg, unsigned index, int code, enum nx_retry retry, u
 /* fetch what the exchange may not count as had; done() never comes before this returns */
 static void parts_begin(struct inbound *in)
 {
-	bool flash = facts_lane(&in->story.facts) == LANE_FLASH;
+	bool flash = facts_lane(&in->candidate.story.facts) == LANE_FLASH;
 
 	in->state = INBOUND_PARTS;
-	in->missing = in->envelope.parts_n;
-	for (unsigned i = 0; i < in->envelope.parts_n; i++) {
-		const struct envelope_part *part = &in->envelope.parts[i];
+	in->missing = in->candidate.envelope.parts_n;
+	for (unsigned i = 0; i < in->candidate.envelope.parts_n; i++) {
+		const struct envelope_part *part = &in->candidate.envelope.parts[i];
 		int r = pull_want(in->link, part->sha256, part->size, flash, i, got_part, in,
 				  &in->wants[i]);
 
@@ -499,7 +364,7 @@ static void parts_begin(struct inbound *in)
 
 static int parts_room(struct inbound *in)
 {
-	unsigned n = in->envelope.parts_n;
+	unsigned n = in->candidate.envelope.parts_n;
 
 	if (n == 0)
 		return 0;
@@ -509,7 +374,7 @@ static int parts_room(struct inbound *in)
 	if (in->wants == NULL || in->parts == NULL || in->has_lease == NULL)
 		return NX_ENOMEM;
 	for (unsigned i = 0; i < n; i++) {
-		const struct envelope_part *part = &in->envelope.parts[i];
+		const struct envelope_part *part = &in->candidate.envelope.parts[i];
 
 		in->parts[i].size = part->size;
 		in->parts[i].name = slice_str(part->name);
@@ -543,16 +408,18 @@ void inbound_item(struct link *link, const struct item_head *head, uint8_t *octe
 	}
 	in->octets = octets;
 	in->held = head->envelope_len + head->document_len;
-	in->exchange->inbound_held += in->held;
-	if (in->partner->conf == NULL) {
+	in->candidate.exchange->inbound_held += in->held;
+	if (in->candidate.partner->conf == NULL) {
 		inbound_refuse(&in, NX_ENOTALLOWED, NX_NEVER, drop_words(NX_ENOTALLOWED));
 		return;
 	}
 	link_active(link);
-	r = check_item(in, &why);
+	in->candidate.octets = octets;
+	r = candidate_check(&in->candidate, &why);
+	in->candidate.octets = NULL;
 	if (r == 0)
-		r = story_place(&in->story, slice_str(in->envelope.origin),
-				slice_str(in->envelope.channel));
+		r = story_place(&in->candidate.story, slice_str(in->candidate.envelope.origin),
+				slice_str(in->candidate.envelope.channel));
 	if (r == 0)
 		r = stamp(in);
 	if (r == 0)
@@ -561,7 +428,7 @@ void inbound_item(struct link *link, const struct item_head *head, uint8_t *octe
 		inbound_refuse(&in, r, nx_retry(r), why.words);
 		return;
 	}
-	if (in->envelope.parts_n == 0)
+	if (in->candidate.envelope.parts_n == 0)
 		put(in);
 	else
 		parts_begin(in);

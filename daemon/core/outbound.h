@@ -18,15 +18,6 @@ bool outbound_item(struct link *link, enum session_class class, uint64_t id,
 void outbound_sent(struct link *link, uint64_t id);
 void outbound_answer(struct link *link, const struct ack *ack);
 void outbound_refused(struct link *link, const struct refuse *refuse);
-/* the part that this NEED may have: of an item open on this link, within its size, and not asked
- * for again and again (at most twice the parts' octets and 1 MiB); or NULL. Its delivery's id and
- * lane */
-const struct store_part *outbound_part(struct link *link, const struct need *need, uint64_t *ret_id,
-				       bool *ret_flash);
-/* a newer version, or a kill, of this story is released: older ones are not begun, open ones are
- * withdrawn */
-void outbound_newer(struct exchange *exchange, const uint8_t story[32], uint64_t sequence,
-		    bool kill);
 void outbound_wake(struct exchange *exchange, enum lane lane);
 /* each second: NX_ENOANSWER when an item stands unanswered beyond ack-wait, else 0 */
 int outbound_tick(struct link *link, int64_t now_ms, int64_t wall_ms);

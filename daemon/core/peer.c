@@ -1,6 +1,7 @@
 #include "core/peer.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/delivery.h"
 #include "core/inbound.h"
 #include "core/outbound.h"
 #include "core/pull.h"
@@ -168,7 +169,7 @@ static void on_need(struct link *link, const struct need *need)
 {
 	uint64_t id;
 	bool flash;
-	const struct store_part *part = outbound_part(link, need, &id, &flash);
+	const struct store_part *part = delivery_part(link, need, &id, &flash);
 
 	if (part == NULL || serve_open(link, need, part, id, flash) < 0) {
 		count_refused(link->exchange, NX_ENOTOPEN);
