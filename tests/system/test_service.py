@@ -1,181 +1,292 @@
-"""The daemon as a service: descriptors kept by its manager, socket activation, the watchdog. No systemd is needed here."""
+"""The service around the exchange: checks, reports, signals, reloads, and the end."""
+import json
 import os
-import socket
+import re
+import signal
 import subprocess
+import time
 
-from cases import check, holds
-from kit import SLOW, WAIT_S, Failed
-from manager import Service
+from cases import alive, check, give, holds, octets, owed, picture, reader, settled
+from kit import NEWSXD, WAIT_S, Exchange, Failed, Key
 from newsx import Link, story
 
-PARTNERS = {"kpl": 'publish = {"kpl.*"}'}
+PARTNERS = {"pub": 'publish = {"n.*", "m"} speaks-for = {"bureau"}', "sub": 'read = {"n.*"} '}
+SUBS = {"s": 'partner = "sub" channels = {"n.*"} start = "all"', "t": 'partner = "sub" channels = {"n.t"} start = "all"'}
 
 
-def publishes(service, uri):
-    with Link(service.port, service.keys["kpl"].identity) as link:
-        check(link.answer(link.publish(story(uri), {"channel": "kpl.news"})), "stored", uri)
+def newsxd(x, *args, status=0):
+    got = subprocess.run([NEWSXD, "--config", x.config, *args], text=True, capture_output=True, timeout=2 * WAIT_S, check=False)
+    check(got.returncode, status, "newsxd %s: %s%s" % (args, got.stdout, got.stderr))
+    return got.stdout + got.stderr
 
 
-def inode(fd):
-    return os.fstat(fd).st_ino
+def line_of(x, word):
+    with open(x.config, encoding="utf-8") as file:
+        return 1 + [word in line for line in file].index(True)
 
 
-def test_the_listener_outlives_the_daemon():
-    """kill -9: who connects meanwhile waits in the queue and is served by the next one, through the same socket"""
-    with Service(PARTNERS) as service:
-        service.until_said("READY")
-        check([name for name, _ in service.store], ["listener-0"], "in the store")
-        publishes(service, "urn:test:1")
-        for n in range(3):
-            service.kill()
-            waiting = [socket.create_connection(("127.0.0.1", service.port), WAIT_S) for _ in range(20)]
-            mark = len(service.heard)
-            service.restart()
-            service.until_said("READY", mark)
-            check(service.said("FDSTORE", mark), [], "a socket that is kept is not stored again")
-            publishes(service, "urn:test:killed:%d" % n)
-            for sock in waiting:  # taken in, not reset: silent ones are told so after the handshake's time
-                sock.setblocking(False)
-                try:
-                    holds(sock.recv(1), "one that waited was closed")
-                except BlockingIOError:
-                    pass
-                sock.close()
-        service.stop()
-        waiting = socket.create_connection(("127.0.0.1", service.port), WAIT_S)
-        service.restart()
-        publishes(service, "urn:test:stopped")
-        waiting.close()
-        mark = len(service.heard)
-        service.reload()
-        service.until_said("READY", mark)
-        check(service.said("FDSTORE", mark), [], "nor at a reload")
+def test_check():
+    """--check: a table of rights, or file:line and what is wrong; nothing is made"""
+    x = Exchange(PARTNERS, SUBS)
+    try:
+        table = newsxd(x, "--check")
+        holds(re.search(r"^pub +n\.\* +- +bureau +no .*\n +m\n", table, re.M), table)
+        holds(any(line.startswith("s ") and "sub" in line for line in table.splitlines()), table)
+        holds(not os.path.exists(os.path.join(x.folder, "store")), "--check made a store")
+        for words, complaint in (('adress = "x"', "adress"), ('pin = {"sha256:short"}', "pin"), ('read = {"a b"}', "a b"),
+                                 ("connections = 0", "connections"), ("document = 12GiB", "document")):
+            x.partners["odd"] = 'pin = {"%s"} ' % x.keys["exchange"].pin * ("pin" not in words) + words
+            x.configure()
+            said = newsxd(x, "--check", status=1)
+            at = "newsxd.conf:%d: " % line_of(x, "partner odd")
+            holds(at in said and complaint in said, "wanted %r and %r in %r" % (at, complaint, said))
+            check(subprocess.run([NEWSXD, "--config", x.config], capture_output=True, timeout=WAIT_S, check=False).returncode,
+                  78, "a start with %s" % words)
+        del x.partners["odd"]
+        x.subscriptions["odd"] = 'partner = "nobody"'
+        x.configure()
+        said = newsxd(x, "--check", status=1)
+        holds("newsxd.conf:%d: " % line_of(x, "subscription odd") in said and "nobody" in said, said)
+        del x.subscriptions["odd"]
+        x.configure()
+        os.chmod(x.keys["exchange"].key, 0o644)
+        holds("0644" in newsxd(x, "--check", status=1), "a key that everybody may read")
+        os.chmod(x.keys["exchange"].key, 0o640)
+        newsxd(x, "--check")
+    finally:
+        x.close()
 
 
-def test_listeners_that_nobody_wants_leave_the_store():
-    """two addresses, then another two of which one is new: names never collide"""
-    with Service(PARTNERS, sections={"listen": ""}) as service:
-        service.until_said("READY")
-        service.stop()
-        first = service.port
-        others = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-        ports = [sock.getsockname()[1] for sock in others]
-        for sock in others:
-            sock.close()
+def test_usage():
+    """wrong usage 64, --version, --defaults that is a configuration"""
+    run = lambda *a: subprocess.run([NEWSXD, *a], text=True, capture_output=True, timeout=WAIT_S, check=False)
+    check(run().returncode, 64, "no arguments")
+    check(run("--nonsense").returncode, 64, "unknown option")
+    check(run("--config", "/nonexistent/newsxd.conf").returncode, 78, "no such file")
+    holds(re.match(r"newsxd \d+\.\d+\.\d+\n$", run("--version").stdout), "--version")
+    defaults = run("--defaults")
+    holds(defaults.returncode == 0 and "part-wait" in defaults.stdout and "keep" in defaults.stdout, "--defaults")
 
-        def listen(*all_of):
-            with open(service.config, encoding="utf-8") as file:
-                lines = file.read().split("\n")
-            lines[1] = "listen { address = {%s} }" % ", ".join('"127.0.0.1:%d"' % port for port in all_of)
-            with open(service.config, "w", encoding="utf-8") as file:
-                file.write("\n".join(lines))
 
-        def stored():
-            return {name: socket.socket(fileno=os.dup(fd)).getsockname()[1] for name, fd in service.store}
+def test_owed():
+    """--owed is exact beside the running daemon, as text and as JSON"""
+    with Exchange(PARTNERS, SUBS) as x:
+        check(owed(x), {"s": 0, "t": 0}, "at first")
+        pub = Link(x.port, x.keys["pub"].identity)
+        for n in range(7):
+            check(give(pub, story("urn:o:%d" % n), {"channel": "n.t" if n < 3 else "n.u"}), "stored", "item")
+        check(owed(x), {"s": 7, "t": 3}, "seven")
+        sub = reader(x, "sub", "s")
+        for _ in range(5):
+            sub.ack(sub.receive()[0]["id"])
+        settled(x, "s", 2)
+        check(owed(x), {"s": 2, "t": 3}, "five answered")
+        rows = [json.loads(line) for line in newsxd(x, "--owed", "--json").splitlines()]
+        for row in rows:
+            check(sorted(row), ["acked", "items", "octets", "oldest", "partner", "subscription"], "keys")
+            holds(row["partner"] == "sub" and row["octets"] >= 100 * row["items"], "row %r" % row)
+            holds(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", row["oldest"]), "oldest")
+        by_name = {row["subscription"]: row for row in rows}
+        check((by_name["t"]["acked"], by_name["s"]["acked"] is not None), (None, True), "last acknowledgement")
+        text = newsxd(x, "--owed")
+        holds(re.search(r"^s +sub +2 +\d+ +20", text, re.M) and re.search(r"^t +sub +3 +\d+ +20.* -\s*$", text, re.M), text)
 
-        listen(first, ports[0])
-        service.restart()
-        service.until_said("READY", len(service.heard))
-        check(stored(), {"listener-0": first, "listener-1": ports[0]}, "two")
-        service.kill()
-        listen(ports[0], ports[1])
-        service.restart()
-        service.until_said("READY", len(service.heard))
-        check(stored(), {"listener-1": ports[0], "listener-2": ports[1]}, "one gone, one new")
+
+def test_usr1():
+    """SIGUSR1: the store, each subscription, refusals and closes by reason"""
+    with Exchange(PARTNERS, SUBS) as x:
+        pub = Link(x.port, x.keys["pub"].identity)
+        check(give(pub, story(), {"channel": "n.x"}), "stored", "item")
+        check(give(pub, story("urn:2"), {"channel": "other"}), ("not-allowed", "never"), "item")
+        bad = Link(x.port, x.keys["sub"].identity)
+        bad.frame(99)
+        check(bad.closes(), "unknown-frame", "bad")
+        x.log("conn.close", reason="unknown-frame")
+        mark = x.mark()
+        x.process.send_signal(signal.SIGUSR1)
+        state = x.log("store.state", since=mark)
+        check((state["stored"], state["sequence"], state["position"], state["held"]), ("1", "1", "1", "0"), "store")
+        for name, many in (("s", 1), ("t", 0)):
+            line = x.log("subscription.state", since=mark, subscription=name)
+            holds(line["claimed"] == "no" and int(line["owed_at_most"]) >= many, "%s: %r" % (name, line))
+        check(x.log("refusals.state", since=mark)["not-allowed"], "1", "refusals")
+        check(x.log("closes.state", since=mark)["unknown-frame"], "1", "closes")
+
+
+def test_reload():
+    """SIGHUP: a partner and a subscription more; one less is closed not-entitled; others keep their link"""
+    with Exchange(PARTNERS, SUBS) as x:
+        pub, sub = Link(x.port, x.keys["pub"].identity), reader(x, "sub", "s")
+        x.keys["new"] = Key(os.path.join(x.folder, "keys"), "new")
+        x.partners["new"] = 'publish = {"n.new"} read = {"n.*"}'
+        x.subscriptions["newly"] = 'partner = "new" channels = {"n.*"} start = "now"'
+        x.configure()
+        line = x.reload()
+        check((line["event"], line["partners"], line["subscriptions"]), ("conf.reload", "3", "3"), "reload")
+        new = Link(x.port, x.keys["new"].identity)
+        check(give(new, story("urn:new"), {"channel": "n.new"}), "stored", "the new partner")
+        head, _, _ = sub.receive()
+        sub.ack(head["id"])
+        reader(x, "new", "newly")
+        alive(pub)
+        # a right less: the next item feels it, the link stays
+        x.partners["pub"] = 'publish = {"m"}'
+        x.configure()
+        check(x.reload()["event"], "conf.reload", "reload")
+        check(give(pub, story("urn:less"), {"channel": "n.x"}), ("not-allowed", "never"), "a right less")
+        # gone altogether
+        del x.partners["new"], x.subscriptions["newly"]
+        x.configure()
+        check(x.reload()["event"], "conf.reload", "reload")
+        check(new.closes(), "not-entitled", "BYE for a partner that is gone")
+        x.log("conn.close", peer="new", reason="not-entitled")
+        x.log("store.vanished")
         try:
-            socket.create_connection(("127.0.0.1", first), WAIT_S).close()
-            raise Failed("the port that nobody wants is still open")
-        except ConnectionRefusedError:
-            pass
+            Link(x.port, x.keys["new"].identity).close()
+            raise Failed("a partner that is gone was let in")
+        except (OSError, Failed) as error:
+            holds("let in" not in str(error), str(error))
+        x.log("conn.refuse", reason="unknown-key")
+        alive(pub)
+        alive(sub)
 
 
-def test_a_socket_unit():
-    """plain socket activation: any name; one that the configuration lacks is refused in words"""
-    with Service(PARTNERS) as service:
-        service.until_said("READY")
-        service.stop()
-        service.store.clear()
-        server = socket.create_server(("127.0.0.1", 0))
-        service.port = server.getsockname()[1]
-        service.configure()
-        service.store = [("newsxd.socket", server.fileno())]
-        mark = len(service.heard)
-        service.restart()
-        service.until_said("READY", mark)
-        check(service.said("FDSTORE", mark), [], "its manager has it already")
-        publishes(service, "urn:test:unit")
-        service.stop()
-        other = socket.create_server(("127.0.0.1", 0))
-        service.store = [("newsxd.socket", server.fileno()), ("", other.fileno())]
-        mark = service.mark()
-        service.process = None
-        service.start(wait=False)
-        got = service.log("listen.fail", since=mark)
-        holds("127.0.0.1:%d" % other.getsockname()[1] in got["words"], got)
-        check(service.process.wait(WAIT_S), 69, "exit status")
-        server.close()
+def test_bad_reload():
+    """a bad file changes nothing, and its line is named"""
+    with Exchange(PARTNERS, SUBS) as x:
+        pub, sub = Link(x.port, x.keys["pub"].identity), reader(x, "sub", "s")
+        good = open(x.config, encoding="utf-8").read()
+        for bad, words in (("partner pub { }\n", "partner"), ("limits { stall = never }\n", "limits"), ("store {\n", "newsxd.conf"),
+                           ('include("nowhere/x.conf"\n', "newsxd.conf")):
+            with open(x.config, "w", encoding="utf-8") as file:
+                file.write(good + bad)
+            line = x.reload()
+            check(line["event"], "conf.refused", bad)
+            holds(re.search(r"newsxd\.conf:\d+: ", line["words"]) and words in line["words"], line["words"])
+        n = story("urn:after-bad")
+        check(give(pub, n, {"channel": "n.x"}), "stored", "as before")
+        check(sub.receive()[2], octets(n), "as before")
+        with open(x.config, "w", encoding="utf-8") as file:
+            file.write(good)
+        os.unlink(x.keys["exchange"].crt)
+        check(x.reload()["event"], "conf.refused", "no certificate")
+        alive(pub)
+
+
+def test_stop():
+    """SIGTERM: BYE shutdown, answers still flow, exit 0, what was not answered is owed"""
+    with Exchange(PARTNERS, SUBS) as x:
+        pub = Link(x.port, x.keys["pub"].identity)
+        for n in range(3):
+            check(give(pub, story("urn:stop:%d" % n), {"channel": "n.x"}), "stored", "item")
+        sub = reader(x, "sub", "s")
+        idents = [sub.receive()[0]["id"] for _ in range(3)]
+        doc, env, parts = picture("urn:stop:photo", size=300000)
+        ident = pub.publish(doc, {"channel": "m", **env})
+        need = pub.next("NEED")
+        x.process.send_signal(signal.SIGTERM)
+        check(sub.next("BYE").body["code"], "shutdown", "BYE to the subscriber")
+        check(pub.next("BYE").body["code"], "shutdown", "BYE to the publisher")
+        for ident_ in idents[:2]:
+            sub.ack(ident_)
+        sub.bye()
+        pub.serve(parts, need)
+        check(pub.answer(ident), "stored", "an item that was under way")
+        pub.bye()
+        sub.refuse(idents[2], "busy", "later")
+        check((pub.closes(), sub.closes()), ("", ""), "nothing but the one BYE")
+        check(x.process.wait(WAIT_S), 0, "exit status")
+        x.log("daemon.exit", status=0)
+        check(owed(x)["s"], 1, "the answers that came after SIGTERM are on disk")
+        x.verify()
+        begin = time.monotonic()
+        x.restart()
+        holds(time.monotonic() - begin < 5, "ready again")
+
+
+def test_stop_idle():
+    """without links SIGTERM ends at once; with one that says nothing in five seconds"""
+    with Exchange(PARTNERS, SUBS, {"limits": "bye = 1s"}) as x:
+        Link(x.port, x.keys["pub"].identity)
+        silent = Link(x.port, x.keys["sub"].identity)
+        begin = time.monotonic()
+        x.stop()
+        holds(time.monotonic() - begin < 4.5, "it took %.1f s" % (time.monotonic() - begin))
+        check(silent.next("BYE").body["code"], "shutdown", "BYE")
+
+
+def test_second_daemon():
+    """one store, one daemon; the first goes on"""
+    with Exchange(PARTNERS, SUBS) as x:
+        holds("another newsxd" in newsxd(x, status=75), "words")
+        alive(Link(x.port, x.keys["pub"].identity))
+
+
+def test_address_taken():
+    with Exchange(PARTNERS, SUBS) as x:
+        other = Exchange(PARTNERS, SUBS)
+        other.port = x.port
+        other.configure()
+        other.start(wait=False)
+        other.log("listen.fail")
+        check(other.process.wait(WAIT_S), 69, "exit status")
         other.close()
-        service.store = []
-        service.restart()  # without a socket unit it opens its own again
-        publishes(service, "urn:test:own")
 
 
-SLOW_DISK = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-/* every flush waits for as long as a file is there */
-int fdatasync(int fd)
-{
-	static int (*real)(int);
-
-	if (real == NULL)
-		*(void **)&real = dlsym(RTLD_NEXT, "fdatasync");
-	while (access(getenv("SLOW_DISK"), F_OK) == 0)
-		usleep(10000);
-	return real(fd);
-}
-"""
-
-
-def test_the_watchdog_is_fed_while_writers_get_on():
-    """fed three times in its time; a commit that hangs for commit-stall ends that, and its end begins it again"""
-    with Service(PARTNERS, sections={"store": 'commit-stall = "2s"'}) as service:
-        service.stop()
-        shim, slow = os.path.join(service.folder, "slow.so"), os.path.join(service.folder, "slow")
-        built = subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", shim, "-", "-ldl"], input=SLOW_DISK, text=True,
-                               check=False, timeout=WAIT_S)
-        check(built.returncode, 0, "cc")
-        service.env.update(WATCHDOG_USEC="900000", LD_PRELOAD=shim, SLOW_DISK=slow)
-        service.env["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
-        service.restart()
-        mark = len(service.heard)
-        while len(service.said("WATCHDOG", mark)) < 8:
-            service.until_said("WATCHDOG", len(service.heard))
-        times = service.said("WATCHDOG", mark)
-        longest = max(b - a for a, b in zip(times, times[1:]))
-        holds(longest < 0.9, "the longest silence was %.2f s" % longest)
-        with Link(service.port, service.keys["kpl"].identity) as link:
-            with open(slow, "w", encoding="utf-8"):
-                ident = link.publish(story("urn:test:slow"), {"channel": "kpl.news"})
-            got = service.log("watchdog.held")
-            holds(2000 <= int(got["ms"]) < 4500 * SLOW, got)
-            service.hear()
-            mark = len(service.heard)
-            service.hear(1.5)
-            check(service.said("WATCHDOG", mark), [], "fed though a commit hangs")
-            os.unlink(slow)
-            check(link.answer(ident), "stored", "it went on")
-            service.log("watchdog.fed")
-            service.until_said("WATCHDOG", mark)
-        service.stop()
+def test_verify():
+    """--verify-store: clean after use; a changed octet is found and named"""
+    with Exchange(PARTNERS, SUBS) as x:
+        pub = Link(x.port, x.keys["pub"].identity)
+        for n in range(20):
+            doc, env, parts = picture("urn:v:%d" % n, size=20000)
+            check(give(pub, doc, {"channel": "n.v", **env}, parts), "stored", "item")
+        marker = octets(story("urn:v:marked", headline="THE-MARKED-HEADLINE"))
+        check(give(pub, marker, {"channel": "n.v"}), "stored", "item")
+        pub.close()
+        x.stop()
+        holds("0 faults" in newsxd(x, "--verify-store"), "clean")
+        path = os.path.join(x.folder, "store", "items", "data.mdb")
+        with open(path, "r+b") as file:
+            at = file.read().find(b"THE-MARKED-HEADLINE")
+            holds(at > 0, "the headline is not in %s" % path)
+            file.seek(at)
+            file.write(b"t")
+        said = newsxd(x, "--verify-store", status=1)
+        holds("0 faults" not in said, said)
 
 
-def test_no_watchdog_where_none_is_wanted():
-    with Service(PARTNERS) as service:
-        service.until_said("READY")
-        publishes(service, "urn:test:1")
-        service.hear(1.2)
-        check(service.said("WATCHDOG"), [], "nobody asked")
+def test_asks():
+    """--clock-ok and --forget-subscription are answered in the log"""
+    with Exchange(PARTNERS, {**SUBS, "old": 'partner = "sub" channels = {"n.*"} start = "all"'}) as x:
+        check(give(Link(x.port, x.keys["pub"].identity), story(), {"channel": "n.x"}), "stored", "item")
+        del x.subscriptions["old"]
+        x.configure()
+        check(x.reload()["event"], "conf.reload", "reload")
+        check(owed(x).get("old"), 1, "frozen, still known")
+        newsxd(x, "--clock-ok")
+        newsxd(x, "--forget-subscription", "old")
+        newsxd(x, "--forget-subscription", "s")
+        newsxd(x, "--forget-subscription", "never-was")
+        x.log("ask.taken", ask="clock-ok")
+        x.log("store.forgotten")
+        x.log("ask.refused", subscription="s")
+        x.log("ask.refused", subscription="never-was")
+        check(owed(x), {"s": 1, "t": 0}, "after it")
+        said = newsxd(x, "--forget-subscription", "../../etc/passwd", status=1)
+        holds("etc" in said, said)
+
+
+def test_log():
+    """a log that nobody can forge: one line an event, whatever partners put into their names"""
+    with Exchange(PARTNERS, SUBS) as x:
+        evil = 'x" event=daemon.exit status=0\n2026-11-22T00:00:00Z level=err event=store.fatal words="'
+        link = Link(x.port, x.keys["pub"].identity, agent=evil)
+        check(give(link, story("urn:\u202eevil\u0085 event=x", headline=evil), {"channel": "n.x"})[0] in ("stored", "bad-uri", "s"), True, "item")
+        check(give(link, story('urn:" event=store.fatal x="', version='1" event=forged b="'), {"channel": "n.x"}), "stored", "item")
+        link.bye("bye", evil)
+        link.closes()
+        x.log("conn.close", peer="pub")
+        check(x.found("daemon.exit", "store.fatal", "forged"), [], "forged lines")
+        for line in x.lines:
+            holds(re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z level=(err|warn|info|debug) event=[a-z]+\.[a-z_]+( |$)", line), line)
+            holds(line.isprintable(), "not printable: %r" % line)
