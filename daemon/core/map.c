@@ -16,6 +16,16 @@ void map_done(struct map *map)
 	*map = (struct map){ 0 };
 }
 
+/* at the front of its chain */
+static void chain(struct map_node **slot, struct map_node *node)
+{
+	node->next = *slot;
+	node->at = slot;
+	if (node->next != NULL)
+		node->next->at = &node->next;
+	*slot = node;
+}
+
 static void map_grow(struct map *map)
 {
 	size_t cap = map->cap * 2;
@@ -28,8 +38,7 @@ static void map_grow(struct map *map)
 
 		for (node = map->slots[i]; node != NULL; node = next) {
 			next = node->next;
-			node->next = slots[node->hash & (cap - 1)];
-			slots[node->hash & (cap - 1)] = node;
+			chain(&slots[node->hash & (cap - 1)], node);
 		}
 	}
 	free(map->slots);
@@ -42,23 +51,18 @@ void map_add(struct map *map, struct map_node *node, uint64_t hash)
 	if (map->n >= map->cap)
 		map_grow(map);
 	node->hash = hash;
-	node->in = true;
-	node->next = map->slots[hash & (map->cap - 1)];
-	map->slots[hash & (map->cap - 1)] = node;
+	chain(&map->slots[hash & (map->cap - 1)], node);
 	map->n++;
 }
 
 void map_del(struct map *map, struct map_node *node)
 {
-	struct map_node **at;
-
-	if (!node->in)
+	if (node->at == NULL)
 		return;
-	at = &map->slots[node->hash & (map->cap - 1)];
-	while (*at != node)
-		at = &(*at)->next;
-	*at = node->next;
-	node->in = false;
+	*node->at = node->next;
+	if (node->next != NULL)
+		node->next->at = node->at;
+	node->at = NULL;
 	map->n--;
 }
 

@@ -8,9 +8,8 @@
 #define container_of(p, type, member) ((type *)((char *)(p)-offsetof(type, member)))
 
 struct map_node {
-	struct map_node *next;
+	struct map_node *next, **at; /* at: what points here; NULL when it is in no map */
 	uint64_t hash;
-	bool in;
 };
 struct map {
 	struct map_node **slots;
@@ -21,6 +20,10 @@ void map_done(struct map *map); /* the things are the caller's */
 /* never fails: when it cannot grow, chains become longer */
 void map_add(struct map *map, struct map_node *node, uint64_t hash);
 void map_del(struct map *map, struct map_node *node); /* a no-op when it is in no map */
+static inline bool map_in(const struct map_node *node)
+{
+	return node->at != NULL;
+}
 struct map_node *map_first(const struct map *map, uint64_t hash);
 struct map_node *map_next(const struct map_node *node); /* the next of the same hash */
 struct map_node *map_any(const struct map *map); /* some node, NULL when empty: for emptying it */

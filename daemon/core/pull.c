@@ -109,7 +109,7 @@ static void pull_detach(struct pull *pull, bool stop)
 
 	if (link == NULL)
 		return;
-	if (pull->by_handle.in) {
+	if (map_in(&pull->by_handle)) {
 		if (stop)
 			session_stop(link->session, pull->handle);
 		map_del(&link->handles, &pull->by_handle);
@@ -194,7 +194,7 @@ static void pull_ask(struct pull *pull)
 
 		if (handle == 0)
 			return; /* 16 are open: the next tick tries again */
-		if (pull->by_handle.in)
+		if (map_in(&pull->by_handle))
 			map_del(&pull->link->handles, &pull->by_handle);
 		pull->handle = handle;
 		pull->asked = upto;
@@ -546,8 +546,8 @@ void pull_tick(struct exchange *exchange, int64_t now_ms)
 			if (pull->state != PULL_NEEDING)
 				continue;
 			pull_ask(pull);
-			if (!pull->node.in || pull->state != PULL_NEEDING || pull->appends > 0 ||
-			    pull->asked == pull->got)
+			if (!map_in(&pull->node) || pull->state != PULL_NEEDING ||
+			    pull->appends > 0 || pull->asked == pull->got)
 				continue;
 			if (pull->link->data_in_ms > since)
 				since = pull->link->data_in_ms;

@@ -14,7 +14,7 @@ struct busy {
 struct settle {
 	struct exchange *exchange;
 	struct settle_run *runs; /* gathering */
-	unsigned n, cap;
+	unsigned first, n, cap;  /* from first to n they wait */
 	struct store_settle flying;
 	bool in_flight, scheduled;
 };
@@ -104,7 +104,8 @@ static void settled(struct store_req *req, void *arg)
 
 void settle_flush(struct settle *settle)
 {
-	unsigned n = settle->n < RUNS_AT_ONCE ? settle->n : RUNS_AT_ONCE;
+	unsigned waiting = settle->n - settle->first;
+	unsigned n = waiting < RUNS_AT_ONCE ? waiting : RUNS_AT_ONCE;
 	struct settle_run *runs;
 
 	if (settle->in_flight || n == 0)
@@ -112,9 +113,10 @@ void settle_flush(struct settle *settle)
 	runs = malloc(n * sizeof(*runs));
 	if (runs == NULL)
 		return; /* with the next answer, or at the end */
-	memcpy(runs, settle->runs, n * sizeof(*runs));
-	settle->n -= n;
-	memmove(settle->runs, settle->runs + n, settle->n * sizeof(*runs));
+	memcpy(runs, settle->runs + settle->first, n * sizeof(*runs));
+	settle->first += n;
+	if (settle->first == settle->n)
+		settle->first = settle->n = 0;
 	settle->flying = (struct store_settle){
 		.req = { .kind = REQ_SETTLE, .done = settled, .arg = settle },
 		.runs = runs,
@@ -132,8 +134,20 @@ static void flush_later(void *arg)
 	settle_flush(settle);
 }
 
+/* room that was flushed is used again once it is half of all: each run is moved once at most */
+static void settle_close_up(struct settle *settle)
+{
+	if (settle->first < settle->cap / 2)
+		return;
+	settle->n -= settle->first;
+	memmove(settle->runs, settle->runs + settle->first, settle->n * sizeof(*settle->runs));
+	settle->first = 0;
+}
+
 void settle_add(struct settle *settle, struct feed *feed, const struct settle_run *run)
 {
+	if (settle->n == settle->cap && settle->cap > 0)
+		settle_close_up(settle);
 	if (settle->n == settle->cap) {
 		unsigned cap = settle->cap == 0 ? 256 : settle->cap * 2;
 		struct settle_run *runs = realloc(settle->runs, cap * sizeof(*runs));
