@@ -34,6 +34,8 @@ static unsigned letter(const uint8_t *p, size_t left, unsigned *ret_read)
 	}
 	if (c < 0x80)
 		n = c >= 0x20;
+	else if (c >= 0xc2 && c < 0xe0 && left > 1)
+		n = (p[1] & 0xc0) == 0x80 ? 2 : 0;
 	else if (c > 0xe0 && c < 0xed && left > 2) /* most of three octets */
 		n = (p[1] & 0xc0) == 0x80 && (p[2] & 0xc0) == 0x80 ? 3 : 0;
 	else
@@ -44,31 +46,30 @@ static unsigned letter(const uint8_t *p, size_t left, unsigned *ret_read)
 
 /*
  * the string whose text begins at i: returns where its text ends (at the quote), 0 when it is
- * jansson's to judge; *ret_cut is where its front ends
+ * jansson's to judge; *ret_cut is where its front ends, which is read as `keep` octets or little
+ * more
  */
-static size_t plain_end(struct slice document, size_t i, size_t *ret_cut)
+static size_t plain_end(struct slice document, size_t i, size_t keep, size_t *ret_cut)
 {
 	const uint8_t *p = document.p;
 	size_t n = document.n, read = 0;
+	bool cut = false;
 
-	*ret_cut = 0;
 	while (i < n && p[i] != '"') {
-		unsigned written, is_read;
+		unsigned written = 8, is_read = 8;
 
-		if (read > FACT_MAX && *ret_cut == 0)
+		if (!cut && read >= keep) {
 			*ret_cut = i;
-		if (i + 8 <= n && eight_plain(p + i)) {
-			i += 8;
-			read += 8;
-			continue;
+			cut = true;
 		}
-		written = letter(p + i, n - i, &is_read);
+		if (p[i] >= 0x80 || i + 8 > n || !eight_plain(p + i))
+			written = letter(p + i, n - i, &is_read);
 		if (written == 0)
 			return 0;
 		i += written;
 		read += is_read;
 	}
-	if (*ret_cut == 0)
+	if (!cut)
 		*ret_cut = i;
 	return i < n ? i : 0;
 }
@@ -80,10 +81,14 @@ static bool begins(struct slice key, const char *word)
 	return key.n >= n && memcmp(key.p, word, n) == 0;
 }
 
-/* nobody reads more of it than its front */
-static bool is_text(struct slice key)
+enum { ALL = -1 };
+
+/* how much of a text under this key anybody reads */
+static int to_keep(struct slice key)
 {
-	return begins(key, "body") || begins(key, "description") || slice_is(key, "value");
+	if (slice_is(key, "value")) /* of a headline */
+		return FACT_MAX + 1;
+	return begins(key, "body") || begins(key, "description") ? 0 : ALL;
 }
 
 /* just after the quote that closes the string whose text begins at i, or n */
@@ -110,13 +115,16 @@ size_t light_copy(struct slice document, char *to)
 
 	while (i < document.n) {
 		uint8_t c = p[i++];
-		size_t start = i, cut, end;
+		size_t start = i, cut, end = 0;
+		int keep;
 
 		if (c != '"') {
 			after_colon = c == ':' || (after_colon && is_space(c));
 			continue;
 		}
-		end = after_colon && is_text(last) ? plain_end(document, i, &cut) : 0;
+		keep = after_colon ? to_keep(last) : ALL;
+		if (keep != ALL)
+			end = plain_end(document, i, (size_t)keep, &cut);
 		if (end > 0) {
 			memcpy(to + n, p + from, cut - from);
 			n += cut - from;
