@@ -444,8 +444,10 @@ static bool next_queued(struct claim *claim, enum session_class class, struct cu
 			return false;
 		*ret = *front;
 		map_del(&claim->exchange->stories, &ret->hot->by_story);
-		if (++cursor->at == cursor->n)
+		if (++cursor->at == cursor->n) {
 			queue_drop(claim, cursor);
+			claim_ready(claim); /* the class that comes after it may go on */
+		}
 		if (!not_sent(claim, ret->hot->verdict))
 			return true;
 		settle_run_add(claim, ret->hot->verdict, ret->skip_first, ret->hot,

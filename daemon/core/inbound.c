@@ -391,7 +391,12 @@ static void link_active(struct link *link)
 	if (link->active || conf == NULL)
 		return;
 	link->active = true;
-	session_window(link->session, LANE_ROUTINE, conf->credit_items, conf->credit_octets);
+	link->credit_held = exchange_busy(link->exchange);
+	if (link->credit_held) /* peer_tick() raises it when that is over */
+		session_window(link->session, LANE_ROUTINE, 0, 0);
+	else
+		session_window(link->session, LANE_ROUTINE, conf->credit_items,
+			       conf->credit_octets);
 }
 
 void inbound_item(struct link *link, const struct item_head *head, uint8_t *octets)

@@ -22,6 +22,7 @@ struct link {
 	/* inbound */
 	struct map inbounds; /* by transmit id */
 	bool active;         /* has handed over an item: credit is raised */
+	bool credit_held;    /* the writer is behind: credit is not raised */
 	/* pull */
 	struct map handles;      /* our NEEDs, by handle */
 	struct pull *needs_wait; /* pulls that wait for one of 16 */

@@ -33,7 +33,6 @@ struct peer {
 	peer_twin_fn *twin;
 	void *arg;
 	int64_t opened_ms;
-	bool credit_held; /* the writer is behind: credit is not raised */
 };
 
 static void peer_enter(struct peer *peer, enum peer_state next)
@@ -428,9 +427,9 @@ static void peer_credit(struct peer *peer)
 	const struct conf_partner *conf = peer->link.partner->conf;
 	bool hold = exchange_busy(peer->link.exchange);
 
-	if (hold == peer->credit_held || conf == NULL || conf->publish.n == 0)
+	if (hold == peer->link.credit_held || conf == NULL || conf->publish.n == 0)
 		return;
-	peer->credit_held = hold;
+	peer->link.credit_held = hold;
 	if (hold)
 		session_window(peer->link.session, LANE_ROUTINE, 0, 0);
 	else if (peer->link.active)

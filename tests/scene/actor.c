@@ -483,6 +483,10 @@ static void on_event(struct actor *actor, struct session_event *event)
 		actor->unsubscribed = event->unsubscribed;
 		actor->unsubscribed_n++;
 		break;
+	case SESSION_ITEM_BEGIN:
+		if (actor->stingy)
+			session_window(actor->session, LANE_ROUTINE, 0, 0);
+		break;
 	case SESSION_ITEM:
 		on_item(actor, event);
 		break;

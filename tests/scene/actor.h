@@ -72,6 +72,7 @@ struct actor {
 	bool answers;          /* ACKs all that comes */
 	bool deaf;             /* reads nothing */
 	bool mute;             /* writes nothing */
+	bool stingy;           /* gives no more routine credit when the first is spent */
 	uint64_t part_end;     /* gives parts up to this offset */
 	bool lies;             /* gives other octets */
 	uint64_t credit_items; /* that it gives, in both lanes */

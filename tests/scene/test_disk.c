@@ -1,3 +1,6 @@
+/*
+ * test_disk.c - what is said, and when, while the disk is slow, full or broken.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,11 +49,191 @@ static void a_subscriber_gets_nothing_before_the_commit(void **state)
 	stage_free(&stage);
 }
 
+static void what_was_not_committed_was_not_acknowledged(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
+	struct offer *a, *b;
+
+	(void)state;
+	a = actor_publish(kpl, .uri = "urn:a");
+	stage_settle(stage);
+	expect_ack(a);
+	stage->by_hand = true;
+	b = actor_publish(kpl, .uri = "urn:b");
+	stage_settle(stage);
+	stage_crash(stage);
+	expect_nothing(b);
+	stage->by_hand = false;
+	actor_dial(vna);
+	stage_settle(stage);
+	vna->answers = true;
+	actor_subscribe(vna, "all");
+	stage_settle(stage);
+	assert_int_equal(vna->gots_n, 1);
+	actor_dial(kpl); /* offers b again */
+	stage_settle(stage);
+	expect_result(b, RESULT_STORED);
+	assert_int_equal(actor_count(vna, "urn:b", NULL), 1);
+	stage_free(&stage);
+}
+
+static void committed_and_not_acknowledged_is_a_duplicate(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
+	struct offer *a;
+
+	(void)state;
+	stage->by_hand = true;
+	a = actor_publish(kpl, .uri = "urn:a");
+	stage_settle(stage);
+	while (stage_disk_step(stage))
+		;
+	stage_crash(stage); /* before anybody was told */
+	stage->by_hand = false;
+	expect_nothing(a);
+	assert_int_equal(actor_dial(kpl), 0);
+	stage_settle(stage);
+	expect_result(a, RESULT_DUPLICATE);
+	actor_dial(vna);
+	vna->answers = true;
+	stage_settle(stage);
+	actor_subscribe(vna, "all");
+	stage_settle(stage);
+	assert_int_equal(vna->gots_n, 1);
+	stage_free(&stage);
+}
+
+static void an_answer_survives_a_crash_only_when_it_is_settled(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
+
+	(void)state;
+	actor_publish(kpl, .uri = "urn:a");
+	actor_subscribe(vna, "all");
+	stage_settle(stage);
+	stage->by_hand = true;
+	actor_ack(vna, actor_got(vna, "urn:a", NULL));
+	stage_settle(stage);
+	stage_crash(stage); /* the settling was not committed */
+	stage->by_hand = false;
+	actor_dial(vna);
+	vna->answers = true;
+	stage_settle(stage);
+	actor_subscribe(vna, "all");
+	stage_settle(stage);
+	assert_int_equal(actor_count(vna, "urn:a", NULL), 2);
+	stage_crash(stage);
+	actor_dial(vna);
+	stage_settle(stage);
+	actor_subscribe(vna, "all");
+	stage_settle(stage);
+	assert_int_equal(actor_count(vna, "urn:a", NULL), 2);
+	assert_int_equal(vna->subscribed.owed, 0);
+	stage_free(&stage);
+}
+
+/* ---- a full store */
+
+static void a_full_store_refuses_routine_and_settles_on(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
+	struct offer *a, *b, *flash, *late;
+
+	(void)state;
+	actor_subscribe(vna, "all");
+	a = actor_publish(kpl, .uri = "urn:a");
+	stage_settle(stage);
+	expect_ack(a);
+	store_usage_fake(stage->exchange->store, 96, 0);
+	b = actor_publish(kpl, .uri = "urn:b");
+	flash = actor_publish(kpl, .uri = "urn:flash", .urgency = 1);
+	stage_settle(stage);
+	expect_refusal(b, "store-full", NX_LATER);
+	assert_true(b->refuse.after_ms > 0);
+	expect_result(flash, RESULT_STORED);
+	actor_ack(vna, actor_got(vna, "urn:a", NULL));
+	actor_ack(vna, actor_got(vna, "urn:flash", NULL));
+	stage_settle(stage);
+	store_usage_fake(stage->exchange->store, 99, 0);
+	late = actor_publish(kpl, .uri = "urn:late", .urgency = 1);
+	stage_settle(stage);
+	expect_refusal(late, "store-full", NX_LATER);
+	store_usage_fake(stage->exchange->store, 0, 0);
+	stage_later(stage, 2000);
+	actor_again(kpl, b);
+	stage_settle(stage);
+	expect_result(b, RESULT_STORED);
+	/* what was answered while it was full is settled */
+	actor_dial(vna);
+	stage_settle(stage);
+	actor_subscribe(vna, "all");
+	stage_settle(stage);
+	assert_int_equal(vna->subscribed.owed, 1);
+	stage_free(&stage);
+}
+
+static void parts_stop_at_ninety(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl");
+	struct photo photo = photo_of(1, 50000);
+	struct offer *a, *b;
+
+	(void)state;
+	store_usage_fake(stage->exchange->store, 0, 91);
+	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	b = actor_publish(kpl, .uri = "urn:b");
+	stage_settle(stage);
+	expect_refusal(a, "store-full", NX_LATER);
+	assert_int_equal(kpl->needs_n, 0);
+	expect_ack(b);
+	store_usage_fake(stage->exchange->store, 0, 0);
+	actor_again(kpl, a);
+	stage_settle(stage);
+	expect_ack(a);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+static void credit_is_not_raised_while_the_store_is_nearly_full(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl;
+	unsigned sent = 0;
+
+	(void)state;
+	store_usage_fake(stage->exchange->store, 94, 0);
+	stage_later(stage, 1000);
+	kpl = actor_enter(stage, "kpl");
+	for (unsigned i = 0; i < 40; i++)
+		actor_publish(kpl, .uri = "urn:x");
+	stage_settle(stage);
+	for (unsigned i = 0; i < kpl->offers_n; i++)
+		sent += kpl->offers[i]->sent;
+	assert_in_range(sent, 1,
+			8); /* the first credit, and what was topped up before it was known */
+	store_usage_fake(stage->exchange->store, 0, 0);
+	stage_later(stage, 3000);
+	for (unsigned i = 0; i < kpl->offers_n; i++)
+		assert_true(kpl->offers[i]->sent);
+	stage_free(&stage);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_ack_waits_for_the_disk),
 		cmocka_unit_test(a_subscriber_gets_nothing_before_the_commit),
+		cmocka_unit_test(what_was_not_committed_was_not_acknowledged),
+		cmocka_unit_test(committed_and_not_acknowledged_is_a_duplicate),
+		cmocka_unit_test(an_answer_survives_a_crash_only_when_it_is_settled),
+		cmocka_unit_test(a_full_store_refuses_routine_and_settles_on),
+		cmocka_unit_test(parts_stop_at_ninety),
+		cmocka_unit_test(credit_is_not_raised_while_the_store_is_nearly_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

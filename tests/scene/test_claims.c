@@ -1,0 +1,385 @@
+/*
+ * test_claims.c - claims, answers of every kind, and what silence costs.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "actor.h"
+#include "base/clock.h"
+
+#include <cmocka.h>
+
+static struct actor *reader(struct stage *stage, const char *name, const char *subscription)
+{
+	struct actor *actor = actor_enter(stage, name);
+
+	actor_subscribe(actor, subscription);
+	stage_settle(stage);
+	assert_int_equal(actor->subscribed_n, 1);
+	return actor;
+}
+
+static void back(struct stage *stage, struct actor *actor, const char *subscription)
+{
+	assert_int_equal(actor_dial(actor), 0);
+	stage_settle(stage);
+	actor_subscribe(actor, subscription);
+	stage_settle(stage);
+	assert_int_equal(actor->subscribed_n, 1);
+}
+
+static void a_takeover_owes_again_and_late_answers_count_for_nothing(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *old = reader(stage, "vna", "all");
+	struct actor *new;
+
+	(void)state;
+	actor_publish(kpl, .uri = "urn:a");
+	stage_settle(stage);
+	assert_int_equal(old->gots_n, 1);
+	new = reader(stage, "vna", "all");
+	assert_int_equal(old->unsubscribed_n, 1);
+	assert_string_equal(old->unsubscribed.code, "taken-over");
+	assert_false(actor_is_out(old));
+	assert_int_equal(new->gots_n, 1);
+	actor_ack(old, old->gots[0]);
+	stage_settle(stage);
+	assert_false(actor_is_out(old));   /* it is no crime */
+	old = reader(stage, "vna", "all"); /* still owed */
+	assert_int_equal(old->gots_n, 1);
+	actor_ack(old, old->gots[0]);
+	stage_settle(stage);
+	back(stage, new, "all");
+	assert_int_equal(new->subscribed.owed, 0);
+	stage_free(&stage);
+}
+
+static void the_fifth_takeover_in_a_minute_is_busy(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *vna = reader(stage, "vna", "all");
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++)
+		vna = reader(stage, "vna", "all");
+	vna = actor_enter(stage, "vna");
+	actor_subscribe(vna, "all");
+	stage_settle(stage);
+	assert_int_equal(vna->subscribed_n, 0);
+	assert_string_equal(vna->unsubscribed.code, "busy");
+	stage_later(stage, 61000);
+	actor_subscribe(vna, "all");
+	stage_settle(stage);
+	assert_int_equal(vna->subscribed_n, 1);
+	stage_free(&stage);
+}
+
+static void anothers_subscription_and_none_are_refused_alike(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *vna = actor_enter(stage, "vna");
+	char words[257];
+
+	(void)state;
+	actor_subscribe(vna, "every"); /* of web */
+	stage_settle(stage);
+	assert_string_equal(vna->unsubscribed.code, "no-such-subscription");
+	snprintf(words, sizeof(words), "%s", vna->unsubscribed.words);
+	actor_subscribe(vna, "nothing");
+	stage_settle(stage);
+	assert_int_equal(vna->unsubscribed_n, 2);
+	assert_string_equal(vna->unsubscribed.words, words);
+	stage_free(&stage);
+}
+
+static void later_comes_again_after_its_time_and_blocks_nothing(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+
+	(void)state;
+	actor_publish(kpl, .uri = "urn:a");
+	stage_settle(stage);
+	actor_refuse(vna, vna->gots[0], NX_ECONSUMERLATER, NX_LATER, 20000);
+	actor_publish(kpl, .uri = "urn:b");
+	stage_settle(stage);
+	assert_int_equal(actor_count(vna, "urn:b", NULL), 1);
+	actor_ack(vna, actor_got(vna, "urn:b", NULL));
+	stage_later(stage, 19000);
+	assert_int_equal(actor_count(vna, "urn:a", NULL), 1);
+	stage_later(stage, 3000);
+	assert_int_equal(actor_count(vna, "urn:a", NULL), 2);
+	assert_int_equal(actor_count(vna, "urn:b", NULL), 1);
+	actor_ack(vna, actor_got(vna, "urn:a", NULL));
+	stage_settle(stage);
+	back(stage, vna, "all");
+	assert_int_equal(vna->subscribed.owed, 0);
+	stage_free(&stage);
+}
+
+static void later_without_a_time_backs_off(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	int64_t last = clock_boot_ms(), gaps[5];
+
+	(void)state;
+	actor_publish(kpl, .uri = "urn:a");
+	stage_settle(stage);
+	for (unsigned i = 0; i < 5; i++) {
+		unsigned had = vna->gots_n;
+
+		actor_refuse(vna, vna->gots[had - 1], NX_EBUSY, NX_LATER, 0);
+		for (unsigned s = 0; s < 100 && vna->gots_n == had; s++)
+			stage_later(stage, 1000);
+		assert_int_equal(vna->gots_n, had + 1);
+		gaps[i] = clock_boot_ms() - last;
+		last = clock_boot_ms();
+	}
+	assert_true(gaps[4] >= 3 * gaps[1]);
+	assert_true(gaps[4] < 120000);
+	stage_free(&stage);
+}
+
+static void never_is_settled(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+
+	(void)state;
+	actor_publish(kpl, .uri = "urn:a");
+	stage_settle(stage);
+	actor_refuse(vna, vna->gots[0], NX_ECONSUMER, NX_NEVER, 0);
+	stage_settle(stage);
+	assert_true(stage_logged(stage, "level=warn event=item.refused_by retry=never"));
+	stage_crash(stage);
+	back(stage, vna, "all");
+	assert_int_equal(vna->gots_n, 1);
+	assert_int_equal(vna->subscribed.owed, 0);
+	stage_free(&stage);
+}
+
+static void no_answer_closes_is_owed_again_and_backs_off_the_third_time(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+
+	(void)state;
+	actor_publish(kpl, .uri = "urn:a");
+	for (unsigned i = 1; i <= 3; i++) {
+		stage_settle(stage);
+		assert_int_equal(actor_count(vna, "urn:a", NULL), i);
+		stage_later(stage, 590000);
+		assert_false(actor_is_out(vna));
+		stage_later(stage, 20000);
+		assert_true(actor_is_out(vna));
+		assert_string_equal(vna->bye_code, "no-answer");
+		assert_int_equal(actor_dial(vna), 0);
+		stage_settle(stage);
+		actor_subscribe(vna, "all");
+		stage_settle(stage);
+	}
+	assert_int_equal(vna->gots_n, 3); /* now it waits */
+	actor_publish(kpl, .uri = "urn:b");
+	stage_settle(stage);
+	assert_int_equal(actor_count(vna, "urn:b", NULL), 1); /* and blocks nothing */
+	actor_ack(vna, actor_got(vna, "urn:b", NULL));
+	stage_later(stage, 16 * 60 * 1000);
+	assert_int_equal(actor_count(vna, "urn:a", NULL), 4);
+	stage_free(&stage);
+}
+
+/* ---- lines */
+
+static void nobody_waits_for_one_who_never_reads(void **state)
+{
+	static char rest[4096];
+	struct stage *stage;
+	struct actor *kpl, *readers[10];
+	char name[32];
+	size_t n = (size_t)snprintf(rest, sizeof(rest),
+				    "partner kpl { pin = {@kpl} publish = {\"*\"} }\n");
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++)
+		n += (size_t)snprintf(rest + n, sizeof(rest) - n,
+				      "partner r%u { pin = {@r%u} read = {\"*\"} }\n"
+				      "subscription s%u { partner = \"r%u\" start = \"all\" }\n",
+				      i, i, i, i);
+	stage = stage_new(
+		&(struct stage_conf){ .rest = rest, .store = "size = 64MiB hot-memory = 1MiB" });
+	kpl = actor_enter(stage, "kpl");
+	for (unsigned i = 0; i < 10; i++) {
+		snprintf(name, sizeof(name), "r%u", i);
+		readers[i] = actor_enter(stage, name);
+		snprintf(name, sizeof(name), "s%u", i);
+		actor_subscribe(readers[i], name);
+		readers[i]->answers = i > 0;
+	}
+	stage_settle(stage);
+	readers[0]->deaf = true;
+	for (unsigned i = 0; i < 200; i++) {
+		snprintf(name, sizeof(name), "urn:%u", i);
+		actor_publish(kpl, .uri = name, .pad = 20000);
+		if (i % 20 == 19) {
+			stage_settle(stage);
+			assert_true(stage->exchange->ring.octets <= 1 << 20);
+			assert_int_equal(stage->exchange->inbound_held, 0);
+		}
+	}
+	for (unsigned i = 1; i < 10; i++)
+		assert_int_equal(readers[i]->gots_n, 200);
+	assert_true(line_peek(readers[0]->line).n <= 400 * 1024);
+	stage_later(stage, 59000);
+	assert_false(actor_is_out(readers[0]));
+	stage_later(stage, 5000);
+	assert_true(actor_is_out(readers[0]));
+	assert_true(stage_logged(stage, "event=conn.close peer=r0 reason=stall"));
+	readers[0]->deaf = false;
+	readers[0]->answers = true;
+	back(stage, readers[0], "s0");
+	for (unsigned i = 0; i < 200; i++) {
+		snprintf(name, sizeof(name), "urn:%u", i);
+		assert_non_null(actor_got(readers[0], name, NULL));
+	}
+	stage_free(&stage);
+}
+
+static void after_bye_answers_still_flow(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl");
+	struct offer *a;
+
+	(void)state;
+	stage->by_hand = true;
+	a = actor_publish(kpl, .uri = "urn:a");
+	stage_settle(stage);
+	session_bye(kpl->session, NX_EBYE, "done");
+	stage_settle(stage);
+	expect_nothing(a);
+	assert_false(actor_is_out(kpl));
+	stage_disk_commits(stage);
+	expect_ack(a);
+	stage_later(stage, 1500);
+	assert_true(kpl->bye);
+	assert_true(actor_is_out(kpl));
+	stage_free(&stage);
+}
+
+static void a_stop_says_bye_and_does_not_wait_for_ever(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	struct offer *a = actor_publish(kpl, .uri = "urn:a");
+
+	(void)state;
+	stage_settle(stage);
+	expect_ack(a);
+	stage_stop(stage); /* vna never answers */
+	assert_int_equal(stage->status, 0);
+	assert_true(kpl->bye);
+	assert_string_equal(kpl->bye_code, "shutdown");
+	assert_int_equal(vna->gots_n, 1);
+	stage_open(stage);
+	vna->answers = true;
+	back(stage, vna, "all");
+	assert_int_equal(vna->gots_n, 2);
+	stage_free(&stage);
+}
+
+static void silence_is_pinged_and_then_closed(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *afp = actor_enter(stage, "afp");
+
+	(void)state;
+	stage_later(stage, 200000); /* both answer PINGs */
+	assert_false(actor_is_out(kpl));
+	kpl->mute = true;
+	stage_later(stage, 65000);
+	assert_false(actor_is_out(kpl));
+	stage_later(stage, 30000);
+	assert_true(actor_is_out(kpl));
+	assert_true(stage_logged(stage, "event=conn.close peer=kpl reason=idle"));
+	assert_false(actor_is_out(afp));
+	stage_free(&stage);
+}
+
+static void no_hello_in_ten_seconds(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_new(stage, "kpl");
+
+	(void)state;
+	kpl->mute = true;
+	assert_int_equal(actor_dial(kpl), 0);
+	stage_later(stage, 9000);
+	assert_false(actor_is_out(kpl));
+	stage_later(stage, 5000);
+	assert_true(actor_is_out(kpl));
+	assert_true(stage_logged(stage, "event=conn.close peer=kpl reason=no-hello"));
+	stage_free(&stage);
+}
+
+static void a_stranger_is_not_let_in(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *who = actor_new(stage, "who");
+
+	(void)state;
+	assert_int_equal(actor_dial(who), NX_EUNKNOWNKEY);
+	assert_true(stage_logged(stage, "event=conn.refuse reason=unknown-key"));
+	stage_free(&stage);
+}
+
+/* what comes while a backlog is being sent follows it at once */
+static void live_items_follow_a_backlog_without_a_pause(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
+	int64_t began;
+	char uri[32];
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(uri, sizeof(uri), "urn:%u", i);
+		actor_publish(kpl, .uri = uri);
+	}
+	stage_settle(stage);
+	line_slow(vna->line, 1000, 1024);
+	actor_subscribe(vna, "all");
+	stage->by_hand = true;
+	vna->answers = true;
+	actor_publish(kpl, .uri = "urn:live");
+	began = clock_boot_ms();
+	stage_disk_commits(stage);
+	assert_int_equal(clock_boot_ms(), began);
+	assert_int_equal(vna->gots_n, 101);
+	stage_free(&stage);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_takeover_owes_again_and_late_answers_count_for_nothing),
+		cmocka_unit_test(the_fifth_takeover_in_a_minute_is_busy),
+		cmocka_unit_test(anothers_subscription_and_none_are_refused_alike),
+		cmocka_unit_test(later_comes_again_after_its_time_and_blocks_nothing),
+		cmocka_unit_test(later_without_a_time_backs_off),
+		cmocka_unit_test(never_is_settled),
+		cmocka_unit_test(no_answer_closes_is_owed_again_and_backs_off_the_third_time),
+		cmocka_unit_test(nobody_waits_for_one_who_never_reads),
+		cmocka_unit_test(after_bye_answers_still_flow),
+		cmocka_unit_test(a_stop_says_bye_and_does_not_wait_for_ever),
+		cmocka_unit_test(silence_is_pinged_and_then_closed),
+		cmocka_unit_test(no_hello_in_ten_seconds),
+		cmocka_unit_test(a_stranger_is_not_let_in),
+		cmocka_unit_test(live_items_follow_a_backlog_without_a_pause),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,359 @@
+/*
+ * test_parts.c - photos are pulled, by right: they wait, resume, change lines and lie.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "actor.h"
+#include "base/clock.h"
+
+#include <cmocka.h>
+
+static void a_photo_arrives_octet_for_octet(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
+	struct photo photo = photo_of(1, 3000000);
+	struct offer *a;
+
+	(void)state;
+	vna->answers = true;
+	actor_subscribe(vna, "all");
+	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	stage_settle(stage);
+	expect_result(a, RESULT_STORED);
+	assert_int_equal(vna->gots_n, 1);
+	assert_true(vna->gots[0]->answered);
+	assert_memory_equal(vna->gots[0]->photo, photo.octets, photo.n);
+	assert_int_equal(vna->gones_n, 0);
+	assert_int_equal(stage->exchange->inbound_held, 0);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+static void an_item_is_stored_after_its_photo(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
+	struct photo photo = photo_of(1, 300000);
+	struct offer *a;
+
+	(void)state;
+	actor_subscribe(vna, "all");
+	kpl->part_end = 299999;
+	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	stage_settle(stage);
+	expect_nothing(a);
+	assert_int_equal(vna->gots_n, 0);
+	kpl->part_end = UINT64_MAX;
+	session_need_ready(kpl->session, kpl->need.handle);
+	stage_settle(stage);
+	expect_result(a, RESULT_STORED);
+	assert_int_equal(vna->gots_n, 1);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+static void no_octet_for_two_minutes_is_later_and_the_rest_resumes(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl");
+	struct photo photo = photo_of(2, 900000);
+	struct offer *a;
+
+	(void)state;
+	kpl->part_end = 600000;
+	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	stage_later(stage, 118000);
+	expect_nothing(a);
+	stage_later(stage, 5000);
+	expect_refusal(a, "part-wait", NX_LATER);
+	assert_int_equal(stage->exchange->inbound_held, 0);
+	kpl->part_end = UINT64_MAX;
+	actor_again(kpl, a);
+	kpl->data_out = 0;
+	stage_settle(stage);
+	expect_result(a, RESULT_STORED);
+	assert_int_equal(kpl->need.offset, 600000);
+	assert_int_equal(kpl->data_out, 300000);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+/* the clock of a photo stands still while others move on its line */
+static void a_photo_that_waits_its_turn_is_not_given_up(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl");
+	struct photo first = photo_of(3, 400000), second = photo_of(4, 1000);
+	struct offer *a, *b;
+
+	(void)state;
+	kpl->part_end = 0;
+	a = actor_publish(kpl, .uri = "urn:a", .photo = &first);
+	b = actor_publish(kpl, .uri = "urn:b", .photo = &second);
+	stage_settle(stage);
+	assert_int_equal(kpl->needs_n, 2);
+	for (unsigned i = 1; i <= 4; i++) { /* of the first something comes each 100 seconds */
+		kpl->part_end = 90000 * i;
+		session_need_ready(kpl->session, 1);
+		stage_later(stage, 100000);
+		expect_nothing(a);
+		expect_nothing(b);
+	}
+	kpl->part_end = UINT64_MAX;
+	session_need_ready(kpl->session, 1);
+	session_need_ready(kpl->session, 2);
+	stage_settle(stage);
+	expect_ack(a);
+	expect_ack(b);
+	stage_free(&stage);
+	photo_done(&first);
+	photo_done(&second);
+}
+
+static void two_items_with_one_photo_make_one_need(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl");
+	struct photo photo = photo_of(5, 200000);
+	struct offer *a, *b, *c;
+
+	(void)state;
+	kpl->part_end = 100000;
+	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	b = actor_publish(kpl, .uri = "urn:b", .photo = &photo);
+	stage_settle(stage);
+	assert_int_equal(kpl->needs_n, 1);
+	kpl->part_end = UINT64_MAX;
+	session_need_ready(kpl->session, kpl->need.handle);
+	stage_settle(stage);
+	expect_ack(a);
+	expect_ack(b);
+	assert_int_equal(kpl->needs_n, 1);
+	c = actor_publish(kpl, .uri = "urn:c", .photo = &photo); /* it sent it once: it is had */
+	stage_settle(stage);
+	expect_ack(c);
+	assert_int_equal(kpl->needs_n, 1);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+static void another_line_goes_on_where_one_died(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *one = actor_enter(stage, "kpl"), *two = actor_enter(stage, "kpl");
+	struct photo photo = photo_of(6, 700000);
+	struct offer *a, *b;
+
+	(void)state;
+	one->part_end = 300000;
+	a = actor_publish(one, .uri = "urn:a", .photo = &photo);
+	stage_settle(stage);
+	b = actor_publish(two, .uri = "urn:b", .photo = &photo);
+	stage_settle(stage);
+	assert_int_equal(two->needs_n, 0);
+	actor_cut(one);
+	stage_settle(stage);
+	assert_true(two->needs_n > 0);
+	expect_ack(b);
+	assert_int_equal(two->data_out, 400000);
+	expect_nothing(a);
+	assert_int_equal(actor_dial(one), 0);
+	stage_settle(stage);
+	expect_ack(a);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+/* the line is cut; the next offer comes before the disk has what the first one brought */
+static void a_cut_and_an_offer_at_once(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl");
+	struct photo photo = photo_of(7, 700000);
+	struct offer *a;
+
+	(void)state;
+	kpl->part_end = 300000;
+	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	stage_settle(stage);
+	stage->by_hand = true;
+	actor_cut(kpl);
+	stage_settle(stage);
+	kpl->part_end = UINT64_MAX;
+	kpl->data_out = 0;
+	assert_int_equal(actor_dial(kpl), 0);
+	stage_settle(stage); /* the reader is asked what there is of it, before the writer is */
+	stage->by_hand = false;
+	stage_settle(stage);
+	expect_result(a, RESULT_STORED);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+static void a_crash_in_the_middle_resumes_at_what_was_committed(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl");
+	struct photo photo = photo_of(8, 2000000);
+	struct offer *a;
+
+	(void)state;
+	kpl->part_end = 1100000;
+	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	stage_settle(stage);
+	expect_nothing(a);
+	stage_crash(stage);
+	kpl->part_end = UINT64_MAX;
+	kpl->data_out = 0;
+	assert_int_equal(actor_dial(kpl), 0);
+	stage_settle(stage);
+	expect_result(a, RESULT_STORED);
+	assert_in_range(kpl->data_out, 900000, 1200000);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+static void a_wrong_hash_is_later_once_and_then_never(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl");
+	struct photo photo = photo_of(9, 50000);
+	struct offer *a;
+
+	(void)state;
+	kpl->lies = true;
+	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	stage_settle(stage);
+	expect_refusal(a, "part-mismatch", NX_LATER);
+	actor_again(kpl, a);
+	stage_settle(stage);
+	expect_refusal(a, "part-mismatch", NX_NEVER);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+static void anothers_photo_is_sent_whole_though_it_is_here(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *afp = actor_enter(stage, "afp");
+	struct photo photo = photo_of(10, 100000);
+	struct offer *a, *b, *c;
+
+	(void)state;
+	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	stage_settle(stage);
+	expect_ack(a);
+	afp->part_end = 99999;
+	b = actor_publish(afp, .uri = "urn:b", .photo = &photo);
+	stage_settle(stage);
+	expect_nothing(b); /* knowing the hash is not enough */
+	afp->part_end = UINT64_MAX;
+	session_need_ready(afp->session, afp->need.handle);
+	stage_settle(stage);
+	expect_ack(b);
+	assert_int_equal(afp->data_out, 100000);
+	c = actor_publish(afp, .uri = "urn:c", .photo = &photo);
+	stage_settle(stage);
+	expect_ack(c);
+	assert_int_equal(afp->data_out, 100000);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+static const char both[] =
+	"partner kpl { pin = {@kpl} publish = {\"kpl.*\"} }\n"
+	"partner vna { pin = {@vna} publish = {\"vna.*\"} read = {\"kpl.*\"} }\n"
+	"subscription all { partner = \"vna\" channels = {\"*\"} start = \"all\" }\n";
+
+static void what_was_delivered_whole_is_had(void **state)
+{
+	struct stage *stage = stage_new(&(struct stage_conf){ .rest = both });
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
+	struct photo photo = photo_of(11, 40000);
+	struct offer *b;
+
+	(void)state;
+	vna->answers = true;
+	actor_subscribe(vna, "all");
+	actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	stage_settle(stage);
+	assert_int_equal(vna->gots_n, 1);
+	b = actor_publish(vna, .uri = "urn:b", .photo = &photo);
+	stage_settle(stage);
+	expect_ack(b);
+	assert_int_equal(vna->needs_n, 0);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+static void many_photos_open_sixteen_needs(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl");
+	struct photo photos[24];
+	char uri[32];
+
+	(void)state;
+	kpl->part_end = 1000;
+	for (unsigned i = 0; i < 24; i++) {
+		photos[i] = photo_of(100 + i, 5000);
+		snprintf(uri, sizeof(uri), "urn:%u", i);
+		actor_publish(kpl, .uri = uri, .photo = &photos[i]);
+	}
+	stage_settle(stage);
+	assert_int_equal(kpl->needs_n, 16);
+	kpl->part_end = UINT64_MAX;
+	for (unsigned i = 1; i <= 16; i++)
+		session_need_ready(kpl->session, i);
+	stage_settle(stage);
+	for (unsigned i = 0; i < 24; i++)
+		expect_ack(kpl->offers[i]);
+	for (unsigned i = 0; i < 24; i++)
+		photo_done(&photos[i]);
+	stage_free(&stage);
+}
+
+static void a_withdrawn_item_lets_go_of_its_photo(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl");
+	struct photo photo = photo_of(12, 500000);
+	struct offer *a;
+
+	(void)state;
+	kpl->part_end = 200000;
+	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	stage_settle(stage);
+	actor_withdraw(kpl, a);
+	stage_settle(stage);
+	expect_refusal(a, "withdrawn", NX_NEVER);
+	assert_int_equal(stage->exchange->inbound_held, 0);
+	assert_int_equal(stage->exchange->pulls.n, 0);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_photo_arrives_octet_for_octet),
+		cmocka_unit_test(an_item_is_stored_after_its_photo),
+		cmocka_unit_test(no_octet_for_two_minutes_is_later_and_the_rest_resumes),
+		cmocka_unit_test(a_photo_that_waits_its_turn_is_not_given_up),
+		cmocka_unit_test(two_items_with_one_photo_make_one_need),
+		cmocka_unit_test(another_line_goes_on_where_one_died),
+		cmocka_unit_test(a_cut_and_an_offer_at_once),
+		cmocka_unit_test(a_crash_in_the_middle_resumes_at_what_was_committed),
+		cmocka_unit_test(a_wrong_hash_is_later_once_and_then_never),
+		cmocka_unit_test(anothers_photo_is_sent_whole_though_it_is_here),
+		cmocka_unit_test(what_was_delivered_whole_is_had),
+		cmocka_unit_test(many_photos_open_sixteen_needs),
+		cmocka_unit_test(a_withdrawn_item_lets_go_of_its_photo),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
