@@ -71,7 +71,7 @@ endef
 $(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
 
 DAEMON_ROOMS := daemon/core $(uses.daemon/core)
-$(B)/newsxd: $(B)/daemon/main.o $(foreach r,$(DAEMON_ROOMS),$(call lib,$(r)))
+$(B)/newsxd: $(call obj,$(sort $(wildcard daemon/*.c))) $(foreach r,$(DAEMON_ROOMS),$(call lib,$(r)))
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(sort $(call libs,daemon/core))
 
 $(B)/newsxctl: $(B)/client/newsxctl.o $(foreach r,$(call rooms,client),$(call lib,$(r)))

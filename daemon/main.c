@@ -5,6 +5,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "config/settings.h"
+#include "copying.h"
 #include "core/ask.h"
 #include "core/hub.h"
 #include "store/store.h"
@@ -13,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -21,11 +23,13 @@
 struct asked {
 	const char *file, *arg;
 	bool json;
+	unsigned long rate_mib;
 };
 
 static const char usage_words[] =
 	"usage: newsxd --config FILE [--check | --owed [--json] | --verify-store |\n"
-	"              --clock-ok | --forget-subscription NAME]\n"
+	"              --clock-ok | --forget-subscription NAME |\n"
+	"              --backup DIR [--rate MIB] | --restore DIR | --convert]\n"
 	"       newsxd --defaults | --version\n";
 
 static int complain(const char *what, const struct why *why, int status)
@@ -168,6 +172,22 @@ static int forget(struct conf **conf, const struct asked *asked)
 	return leave(*conf, "forget", asked->arg);
 }
 
+static int backup(struct conf **conf, const struct asked *asked)
+{
+	return copying_backup(*conf, asked->arg, asked->rate_mib);
+}
+
+static int restore(struct conf **conf, const struct asked *asked)
+{
+	return copying_restore(*conf, asked->arg);
+}
+
+static int convert(struct conf **conf, const struct asked *asked)
+{
+	(void)asked;
+	return copying_convert(*conf);
+}
+
 static const struct verb {
 	const char *option;
 	bool takes_arg;
@@ -179,15 +199,21 @@ static const struct verb {
 	{ "verify-store", false, verify },
 	{ "clock-ok", false, clock_ok },
 	{ "forget-subscription", true, forget },
+	{ "backup", true, backup },
+	{ "restore", true, restore },
+	{ "convert", false, convert },
 };
-enum { VERBS = sizeof(verbs) / sizeof(*verbs), OPTIONS = VERBS + 6 };
+enum { VERBS = sizeof(verbs) / sizeof(*verbs), OPTIONS = VERBS + 7 };
 
 static void options_make(struct option options[OPTIONS])
 {
 	static const struct option others[] = {
-		{ "config", required_argument, NULL, 'c' }, { "json", no_argument, NULL, 'j' },
-		{ "defaults", no_argument, NULL, 'd' },     { "version", no_argument, NULL, 'V' },
+		{ "config", required_argument, NULL, 'c' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "defaults", no_argument, NULL, 'd' },
+		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "rate", required_argument, NULL, 'r' },
 	};
 
 	for (int i = 1; i < VERBS; i++)
@@ -222,7 +248,7 @@ int main(int argc, char **argv)
 {
 	struct option options[OPTIONS];
 	const struct verb *verb = verbs;
-	struct asked asked = { 0 };
+	struct asked asked = { .rate_mib = BACKUP_RATE_MIB };
 	int c;
 
 	setlocale(LC_ALL, "C");
@@ -232,6 +258,9 @@ int main(int argc, char **argv)
 			asked.file = optarg;
 		} else if (c == 'j') {
 			asked.json = true;
+		} else if (c == 'r') {
+			if (!copying_rate(optarg, &asked.rate_mib))
+				return usage(stderr, EX_USAGE);
 		} else if (c == 'd') {
 			return conf_print_defaults(STDOUT_FILENO) < 0;
 		} else if (c == 'V') {

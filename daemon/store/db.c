@@ -257,6 +257,13 @@ int db_usage(struct db *db, struct db_usage *ret)
 	return txn_end(&txn);
 }
 
+int db_copy(struct db *db, int fd, bool compact, struct why *why)
+{
+	int rc = mdb_env_copyfd2(db->env, fd, compact ? MDB_CP_COMPACT : 0);
+
+	return rc == 0 ? 0 : why_set(why, from_mdb(rc), "copying: %s", mdb_strerror(rc));
+}
+
 int db_readers_clear(struct db *db)
 {
 	int dead = 0;

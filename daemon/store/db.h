@@ -36,6 +36,12 @@ struct db_usage {
 	uint64_t pages_free;           /* in the free list, those readers still see included */
 };
 int db_usage(struct db *db, struct db_usage *ret); /* begins a read txn of its own */
+/*
+ * db_copy - everything that one read transaction sees, as a data.mdb into fd (a pipe will do).
+ * compact: without free pages; NX_ECORRUPT when LMDB's count of pages does not add up: then whole.
+ * The transaction lasts as long as fd takes: what the writer frees meanwhile is not used again.
+ */
+int db_copy(struct db *db, int fd, bool compact, struct why *why);
 int db_readers_clear(struct db *db);               /* stale readers of dead processes */
 
 enum txn_mode { TXN_READ, TXN_WRITE };

@@ -2,6 +2,7 @@
  * The environment `items`: opening, counters in meta, and what must be true of every transaction on
  * it.
  */
+#include "store/copies.h"
 #include "store/items_priv.h"
 
 #include "base/hash.h"
@@ -104,14 +105,13 @@ static int read_rows(struct items *items, struct txn *txn, struct why *why)
 {
 	struct slice value;
 	uint64_t wall;
+	int r;
 
 	if (!txn_get(txn, T_META, slice_str("format"), &value) || value.n != 4)
 		return why_set(why, NX_ECORRUPT, "the store has no format row");
-	if (unpack_u32(value.p) != ITEMS_FORMAT)
-		return why_set(why, NX_EFORMAT,
-			       "the store has format %u, this newsxd knows %u: use the newsxd that "
-			       "wrote it",
-			       unpack_u32(value.p), ITEMS_FORMAT);
+	r = copies_format("the store", unpack_u32(value.p), ITEMS_FORMAT, false, why);
+	if (r < 0)
+		return r;
 	if (!meta_u64_get(txn, "epoch", &items->epoch) || !count_get(txn, &items->count))
 		return why_set(why, NX_ECORRUPT, "the store has no epoch or no counters");
 	if (txn_get(txn, T_META, slice_str("restored"), &value) && value.n >= 16) {

@@ -14,3 +14,5 @@ void lock_drop(int *fd); /* -1 is nothing */
  * backup runs, delete nothing now.
  */
 int lock_deletions(const char *directory, int *ret_fd);
+/* waits up to wait_ms until no deletion is under way. NX_ELOCKED: another backup runs; NX_EIO */
+int lock_backup(const char *directory, int64_t wait_ms, int *ret_fd, struct why *why);

@@ -2,9 +2,10 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "store/copies.h"
 #include "store/create.h"
 
-#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -34,21 +35,15 @@ static int check_format(struct photos *photos, struct why *why)
 	uint32_t format = 0;
 	struct slice value;
 	struct txn txn;
+	char what[4096];
 
 	txn_begin(&txn, photos->db, TXN_READ);
 	if (txn_get(&txn, P_META, slice_str("format"), &value) && value.n == sizeof(format))
 		memcpy(&format, value.p, sizeof(format));
 	if (txn_end(&txn) < 0)
 		return why_set(why, txn.r, "%s/photos: cannot be read", photos->conf.parent);
-	if (format == 0)
-		return why_set(why, NX_ECORRUPT, "%s/photos: says nothing of its format",
-			       photos->conf.parent);
-	if (format > PHOTOS_FORMAT)
-		return why_set(why, NX_EFORMAT,
-			       "%s/photos: format %" PRIu32
-			       ", this program knows %d: made by a newer one",
-			       photos->conf.parent, format, PHOTOS_FORMAT);
-	return 0;
+	snprintf(what, sizeof(what), "%.4000s/photos", photos->conf.parent);
+	return copies_format(what, format, PHOTOS_FORMAT, false, why);
 }
 
 int photos_usage(struct photos *photos)

@@ -1,0 +1,21 @@
+/*
+ * stage.h - a store is made ready beside the one that stands, then the two change places at once.
+ * Private to the store room.
+ *
+ * DIRECTORY.restoring is made ready and has a mark in it; after the exchange the old store lies
+ * there, without one, and is then named DIRECTORY.before-TIME. Whatever a crash leaves, what has
+ * the mark is half and may go, what has none is somebody's store and is kept.
+ */
+#pragma once
+#include "store/copies.h"
+
+struct stage {
+	char directory[COPY_PATH], fresh[COPY_PATH];
+	int lock; /* of the store that stands: no daemon runs */
+};
+/* takes the lock. returns 0; NX_ELOCKED: a daemon runs; ... */
+int stage_begin(struct stage *stage, const char *directory, struct why *why);
+/* fresh becomes the store. ret_before: where the old one lies; "" when there was none */
+int stage_swap(struct stage *stage, int64_t wall_ms, char ret_before[COPY_PATH], struct why *why);
+/* always at the end: drops the lock; when not swapped, what was made ready goes */
+void stage_end(struct stage *stage);

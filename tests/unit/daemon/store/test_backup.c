@@ -1,0 +1,453 @@
+/* copies: beside a store that works, back again under a new epoch, and what stands in between */
+#include "store_fixture.h"
+
+#include "store/backup.h"
+#include "store/convert.h"
+#include "store/items_priv.h"
+#include "store/lock.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <sys/wait.h>
+
+struct world {
+	struct sx sx;
+	char root[200], store[250], copy[250];
+};
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	sx_init(&w->sx, false);
+	snprintf(w->root, sizeof(w->root), "%.190s", w->sx.dir);
+	snprintf(w->store, sizeof(w->store), "%s/store", w->root);
+	snprintf(w->copy, sizeof(w->copy), "%s/copy", w->root);
+	w->sx.conf.directory = w->store;
+	*state = w;
+	return sx_open(&w->sx);
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	fault_off();
+	sx_end(&w->sx);
+	free(w);
+	return 0;
+}
+
+static void on_fault(const char *words, void *arg)
+{
+	struct world *w = arg;
+
+	printf("fault: %s\n", words);
+	w->sx.words_n++;
+}
+
+static int back_up(struct world *w, struct copy_facts *ret, struct why *why)
+{
+	const struct backup_conf conf = { .directory = w->store,
+					  .to = w->copy,
+					  .wall_ms = clock_wall_ms(),
+					  .fault = on_fault,
+					  .arg = w };
+
+	return store_backup(&conf, ret, why);
+}
+
+/* LMDB is open once in a process: a backup beside a daemon is another process */
+static int back_up_beside(struct world *w)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) { /* nothing of the parent's environments is touched */
+		execl("/proc/self/exe", "test_backup", "backup", w->store, w->copy, NULL);
+		_exit(99);
+	}
+	assert_true(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static int child_main(char **argv)
+{
+	struct copy_facts facts;
+	struct why why = { 0 };
+	const struct backup_conf conf = { .directory = argv[2], .to = argv[3], .fault = on_fault };
+	static struct world none;
+	struct backup_conf mine = conf;
+	int r;
+
+	mine.arg = &none;
+	r = store_backup(&mine, &facts, &why);
+	if (r < 0)
+		printf("child: %s: %s\n", nx_word(r), why.words);
+	return -r;
+}
+
+static void put_some(struct world *w, unsigned first, unsigned n)
+{
+	struct sx_put put;
+
+	for (unsigned i = 0; i < n; i++) {
+		sx_put_make(&put, w->sx.afp, first + i, NULL, 0);
+		assert_int_equal(sx_put(&w->sx, &put), 0);
+	}
+}
+
+static uint64_t put_photo(struct world *w, unsigned n, const uint8_t *p, size_t size)
+{
+	struct store_part part;
+	struct sx_put put;
+
+	assert_int_equal(sx_upload(&w->sx, w->sx.afp, p, size, 100000, &part), 0);
+	sx_put_make(&put, w->sx.afp, n, &part, 1);
+	assert_int_equal(sx_put(&w->sx, &put), 0);
+	store_unlease(w->sx.store, part.number);
+	return part.number;
+}
+
+static bool exists(const struct world *w, const char *name)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", w->root, name);
+	return access(path, F_OK) == 0;
+}
+
+static unsigned entries(const char *path)
+{
+	DIR *dir = opendir(path);
+	unsigned n = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n - 2;
+}
+
+static void store_shut(struct world *w)
+{
+	store_close(&w->sx.store);
+}
+
+static struct store_state state_of(struct world *w)
+{
+	struct store_state now;
+
+	store_state(w->sx.store, &now);
+	return now;
+}
+
+/* ---- */
+
+static void a_copy_beside_a_store_comes_back(void **state)
+{
+	struct world *w = *state;
+	size_t size = 300000;
+	uint8_t *p = sx_octets(7, size);
+	struct restore_conf conf = { .directory = w->store, .from = w->copy };
+	struct restored restored;
+	struct why why = { 0 };
+	uint64_t part, epoch = state_of(w).epoch;
+	char before[300];
+
+	put_some(w, 0, 20);
+	part = put_photo(w, 100, p, size);
+	assert_int_equal(back_up_beside(w), 0);
+	assert_int_equal(entries(w->copy), 3); /* no lock.mdb, nothing half */
+	assert_false(exists(w, "copy.new"));
+	put_some(w, 200, 5); /* after the copy */
+	assert_int_equal(state_of(w).sequence_last, 26);
+	store_shut(w);
+
+	assert_int_equal(store_restore(&conf, &restored, &why), 0);
+	assert_int_equal(restored.copy.sequence, 21);
+	assert_true(restored.copy.epoch == epoch && restored.epoch != epoch && restored.epoch != 0);
+	snprintf(before, sizeof(before), "%s.before-", w->store);
+	assert_memory_equal(restored.before, before, strlen(before));
+	assert_int_equal(access(restored.before, F_OK), 0);
+	assert_false(exists(w, "store.restoring") || exists(w, "store/restoring"));
+
+	assert_int_equal(sx_open(&w->sx), 0);
+	assert_int_equal(state_of(w).sequence_last, 21);
+	assert_true(state_of(w).epoch == restored.epoch);
+	assert_true(state_of(w).restored_epoch == epoch);
+	assert_int_equal(state_of(w).restored_sequence, 21);
+	sx_assert_part(&w->sx, part, p, size);
+	put_some(w, 300, 1);
+	assert_int_equal(state_of(w).sequence_last, 22);
+	store_shut(w);
+	assert_int_equal(store_verify(w->store, on_fault, w, &why), 0);
+	free(p);
+}
+
+static void while_it_copies_no_part_is_deleted(void **state)
+{
+	struct world *w = *state;
+	int lock = -1, other = -1;
+	struct why why = { 0 };
+
+	assert_int_equal(lock_backup(w->store, 0, &lock, &why), 0);
+	assert_int_equal(lock_deletions(w->store, &other), NX_ELOCKED);
+	assert_int_equal(lock_backup(w->store, 0, &other, &why), NX_ELOCKED);
+	assert_non_null(strstr(why.words, "another backup"));
+	lock_drop(&lock);
+	assert_int_equal(lock_deletions(w->store, &other), 0);
+	assert_int_equal(lock_backup(w->store, 50, &lock, &why), NX_ELOCKED); /* one is under way */
+	lock_drop(&other);
+	assert_int_equal(lock_backup(w->store, 50, &lock, &why), 0);
+	lock_drop(&lock);
+}
+
+static void a_name_that_is_taken_is_refused(void **state)
+{
+	struct world *w = *state;
+	struct copy_facts facts;
+	struct why why = { 0 };
+
+	assert_int_equal(mkdir(w->copy, 0700), 0);
+	assert_int_equal(back_up(w, &facts, &why), NX_EEXIST);
+	assert_int_equal(rmdir(w->copy), 0);
+}
+
+/* a disk that fills up at any write leaves nothing half, and the store as it was */
+static void a_full_disk_leaves_nothing_half(void **state)
+{
+#ifdef FAULTS
+	struct world *w = *state;
+	struct restore_conf conf = { .directory = w->store, .from = w->copy };
+	struct copy_facts facts;
+	struct restored restored;
+	struct why why;
+	uint64_t epoch = state_of(w).epoch;
+	unsigned n;
+
+	put_some(w, 0, 30);
+	store_shut(w);
+	for (n = 1; n < 100; n++) {
+		fault_arm("pump.write", n, false);
+		why = (struct why){ 0 };
+		if (back_up(w, &facts, &why) == 0)
+			break;
+		assert_true(fault_fired());
+		assert_int_equal(why.code, NX_EFULL);
+		assert_non_null(strstr(why.words, "No space"));
+		assert_false(exists(w, "copy") || exists(w, "copy.new"));
+	}
+	assert_true(n > 2);
+	for (n = 1; n < 100; n++) {
+		fault_arm("pump.write", n, false);
+		if (store_restore(&conf, &restored, &why) == 0)
+			break;
+		assert_int_equal(why.code, NX_EFULL);
+		assert_false(exists(w, "store.restoring"));
+		assert_int_equal(sx_open(&w->sx), 0);
+		assert_true(state_of(w).epoch == epoch && state_of(w).sequence_last == 30);
+		store_shut(w);
+	}
+	assert_true(n > 2);
+#else
+	(void)state;
+	skip(); /* without fault points */
+#endif
+}
+
+static int restore_that_dies(struct world *w, const char *place)
+{
+	struct restore_conf conf = { .directory = w->store, .from = w->copy };
+	struct restored restored;
+	struct why why;
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		fault_arm(place, 1, true);
+		_exit(store_restore(&conf, &restored, &why) == 0 ? 0 : 1);
+	}
+	assert_true(waitpid(child, &status, 0) == child && WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* a crash leaves the one store or the other, whole, and never loses the old one */
+static void a_crash_while_restoring_leaves_a_whole_store(void **state)
+{
+#ifdef FAULTS
+	static const char *const places[] = { "copy.items",   "copy.photos", "db.commit",
+					      "db.committed", "stage.swap",  "stage.swapped" };
+	struct world *w = *state;
+	struct copy_facts facts;
+	struct why why = { 0 };
+	uint64_t epoch = state_of(w).epoch;
+
+	put_some(w, 0, 10);
+	store_shut(w);
+	assert_int_equal(back_up(w, &facts, &why), 0);
+	assert_int_equal(sx_open(&w->sx), 0);
+	put_some(w, 100, 10);
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+		bool swapped = i == 5;
+
+		store_shut(w);
+		assert_int_equal(restore_that_dies(w, places[i]), 137);
+		assert_int_equal(sx_open(&w->sx), 0);
+		assert_int_equal(state_of(w).sequence_last, swapped ? 10 : 20);
+		assert_true((state_of(w).epoch != epoch) == swapped);
+	}
+	store_shut(w);
+	/* the old one lies in store.restoring: another restore keeps it */
+	assert_true(exists(w, "store.restoring/items/data.mdb"));
+	assert_int_equal(restore_that_dies(w, "no-such-place"), 0);
+	assert_false(exists(w, "store.restoring"));
+	assert_int_equal(entries(w->root), 4); /* store, copy, two before it */
+#else
+	(void)state;
+	(void)restore_that_dies;
+	skip(); /* without fault points */
+#endif
+}
+
+static void a_running_daemon_is_not_restored_over(void **state)
+{
+	struct world *w = *state;
+	struct restore_conf conf = { .directory = w->store, .from = w->copy };
+	struct restored restored;
+	struct why why = { 0 };
+
+	assert_int_equal(back_up_beside(w), 0);
+	assert_int_equal(store_restore(&conf, &restored, &why), NX_ELOCKED);
+	assert_non_null(strstr(why.words, "stop it first"));
+	assert_false(exists(w, "store.restoring"));
+}
+
+static void a_copy_that_was_changed_is_refused(void **state)
+{
+	struct world *w = *state;
+	struct restore_conf conf = { .directory = w->store, .from = w->copy };
+	struct restored restored;
+	struct copy_facts facts;
+	struct why why = { 0 };
+	char path[512];
+	uint8_t octet;
+	int fd;
+
+	put_some(w, 0, 5);
+	store_shut(w);
+	assert_int_equal(back_up(w, &facts, &why), 0);
+	assert_int_equal(facts.faults, 0);
+	snprintf(path, sizeof(path), "%s/items/data.mdb", w->copy);
+	fd = open(path, O_RDWR);
+	assert_int_equal(pread(fd, &octet, 1, 5000), 1);
+	octet ^= 4;
+	assert_int_equal(pwrite(fd, &octet, 1, 5000), 1);
+	close(fd);
+	assert_int_equal(store_restore(&conf, &restored, &why), NX_ECORRUPT);
+	assert_non_null(strstr(why.words, "not what the backup wrote"));
+	assert_false(exists(w, "store.restoring"));
+	conf.from = w->root;
+	assert_int_equal(store_restore(&conf, &restored, &why), NX_ENOENT);
+	assert_non_null(strstr(why.words, "no backup"));
+}
+
+static void nothing_is_converted_when_there_is_one_format(void **state)
+{
+	struct world *w = *state;
+	struct converted converted;
+	struct why why = { 0 };
+
+	store_shut(w);
+	assert_int_equal(store_convert(w->store, 0, &converted, &why), 0);
+	assert_int_equal(converted.facts.items_format, 1);
+	assert_false(exists(w, "store.restoring"));
+}
+
+static void to_two(struct txn *txn)
+{
+	meta_u64(txn, "of-format-2", 2);
+}
+
+/* a made-up format 2: the old files are kept, and everybody of format 1 refuses it in words */
+static void a_later_format_keeps_the_old_files_and_is_refused(void **state)
+{
+	static const struct convert_step steps[] = { { COPY_ITEMS, 1, to_two } };
+	const struct convert_formats formats = { 2, 1, steps, 1 }, gap = { 3, 1, steps, 1 };
+	struct world *w = *state;
+	struct restore_conf restore = { .directory = w->store, .from = w->copy };
+	struct converted converted;
+	struct restored restored;
+	struct copy_facts facts;
+	struct why why = { 0 };
+
+	put_some(w, 0, 5);
+	store_shut(w);
+	assert_int_equal(convert_with(w->store, &gap, 0, &converted, &why), NX_EFORMAT);
+	assert_non_null(strstr(why.words, "too old"));
+	assert_int_equal(convert_with(w->store, &formats, 0, &converted, &why), 1);
+	assert_int_equal(converted.items_from, 1);
+	assert_int_equal(converted.facts.items_format, 2);
+
+	assert_int_equal(store_open(&w->sx.conf, &w->sx.store, &why), NX_EFORMAT);
+	assert_non_null(strstr(why.words, "made by a newer one"));
+	assert_int_equal(back_up(w, &facts, &why), NX_EFORMAT);
+	assert_non_null(strstr(why.words, "made by a newer one"));
+	assert_int_equal(store_convert(w->store, 0, &converted, &why), NX_EFORMAT);
+	/* going back: the old files in their place */
+	{
+		char newer[300];
+
+		snprintf(newer, sizeof(newer), "%s.newer", w->store);
+		assert_int_equal(convert_with(w->store, &formats, 0, &converted, &why), NX_EFORMAT);
+		assert_int_equal(rename(w->store, newer), 0);
+	}
+	{
+		char old[300];
+
+		snprintf(old, sizeof(old), "%s.before-19700101T000000Z", w->store);
+		assert_int_equal(rename(old, w->store), 0);
+	}
+	assert_int_equal(back_up(w, &facts, &why), 0);
+	assert_int_equal(facts.sequence, 5);
+	/* a copy that says it is newer */
+	{
+		char path[300], text[4096] = "";
+		FILE *file;
+		char *at;
+
+		snprintf(path, sizeof(path), "%s/backup.txt", w->copy);
+		file = fopen(path, "r+");
+		assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
+		at = strstr(text, "items-format 1");
+		assert_non_null(at);
+		at[13] = '2';
+		rewind(file);
+		fputs(text, file);
+		fclose(file);
+	}
+	assert_int_equal(store_restore(&restore, &restored, &why), NX_EFORMAT);
+	assert_non_null(strstr(why.words, "made by a newer one"));
+	assert_int_equal(sx_open(&w->sx), 0);
+	assert_int_equal(state_of(w).sequence_last, 5);
+}
+
+int main(int argc, char **argv)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(a_copy_beside_a_store_comes_back),
+		T(while_it_copies_no_part_is_deleted),
+		T(a_name_that_is_taken_is_refused),
+		T(a_full_disk_leaves_nothing_half),
+		T(a_crash_while_restoring_leaves_a_whole_store),
+		T(a_running_daemon_is_not_restored_over),
+		T(a_copy_that_was_changed_is_refused),
+		T(nothing_is_converted_when_there_is_one_format),
+		T(a_later_format_keeps_the_old_files_and_is_refused),
+	};
+
+	if (argc == 4 && strcmp(argv[1], "backup") == 0)
+		return child_main(argv);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
