@@ -99,22 +99,38 @@ static int cannot_connect(const struct dial_to *to, int error, struct why *why)
 	return why_set(why, NX_ECLOSED, "cannot connect to %s: %s", to->text, strerror(error));
 }
 
-int dial_connect(const struct dial_to *to, int each_ms, int *ret_fd, struct why *why)
+static int cannot_find(const struct dial_to *to, int r, struct why *why)
+{
+	return why_set(why, NX_ECLOSED,
+		       "cannot find %s: %s; is the name right, does this machine's name "
+		       "service work?",
+		       to->host, r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
+}
+
+int dial_connect(const struct dial_to *to, int each_ms, int *ret_fd, struct found *found,
+		 struct why *why)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
 	struct addrinfo *list = NULL;
 	int error = ECONNREFUSED, r = getaddrinfo(to->host, to->port, &hints, &list);
 
 	if (r != 0)
-		return why_set(why, NX_ECLOSED,
-			       "cannot find %s: %s; is the name right, does this machine's name "
-			       "service work?",
-			       to->host, r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
+		return step_fail(found, STEP_NAME, cannot_find(to, r, why));
 	*ret_fd = -1;
-	for (struct addrinfo *at = list; at != NULL && *ret_fd < 0; at = at->ai_next) {
+	for (struct addrinfo *at = list; at != NULL; at = at->ai_next) {
+		int64_t began_us = step_us();
+
+		found->addresses++;
+		if (*ret_fd >= 0)
+			continue;
 		*ret_fd = connect_one(at, each_ms);
 		error = errno;
+		found->connect_us = step_us() - began_us;
+		getnameinfo(at->ai_addr, at->ai_addrlen, found->address, sizeof(found->address),
+			    NULL, 0, NI_NUMERICHOST);
 	}
 	freeaddrinfo(list);
-	return *ret_fd >= 0 ? 0 : cannot_connect(to, error, why);
+	if (*ret_fd >= 0)
+		return 0;
+	return step_fail(found, STEP_PORT, cannot_connect(to, error, why));
 }

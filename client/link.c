@@ -29,6 +29,7 @@ struct link {
 	struct trust *trust;
 	struct session *session;
 	struct dial_to to;
+	struct found *found, own_found;
 	uint8_t in[IN_SIZE], out[OUT_SIZE];
 	struct slice unread; /* of in */
 	size_t out_start, out_end;
@@ -80,20 +81,23 @@ static int handshake(struct link *link, struct why *why)
 			break;
 		error = SSL_get_error(link->ssl, r);
 		if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
-			return trust_explain(link->trust, link->to.text, error, why);
+			return trust_explain(link->trust, link->to.text, error, link->found, why);
 		if (left <= 0)
-			return why_set(
-				why, NX_ESLOW,
-				"%s does not finish the handshake: is it an exchange, is the "
-				"line overloaded?",
-				link->to.text);
+			return step_fail(
+				link->found, STEP_TLS,
+				why_set(why, NX_ESLOW,
+					"%s does not finish the handshake: is it an exchange, is "
+					"the line overloaded?",
+					link->to.text));
 		ready.events = error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT;
 		poll(&ready, 1, (int)left);
 	}
 	if (!trust_alpn_ok(link->ssl))
-		return why_set(why, NX_EALPN,
-			       "what answers at %s speaks TLS but not newsxd/1: is the port right?",
-			       link->to.text);
+		return trust_explain_alpn(link->to.text, link->found, why);
+	snprintf(link->found->cipher, sizeof(link->found->cipher), "%s",
+		 SSL_get_cipher_name(link->ssl));
+	memcpy(link->found->server, trust_seen(link->trust)->text, sizeof(link->found->server));
+	memcpy(link->found->self, trust_self(link->trust)->text, sizeof(link->found->self));
 	return 0;
 }
 
@@ -113,6 +117,7 @@ static struct link *link_new(const struct session_conf *conf)
 	if (link == NULL)
 		return NULL;
 	link->fd = -1;
+	link->found = &link->own_found;
 	link->small_max = FRAME_SMALL;
 	link->moved_ms = clock_boot_ms();
 	link->session = session_new(conf, link->moved_ms);
@@ -126,14 +131,16 @@ int link_open(const struct link_conf *conf, const struct session_conf *session, 
 {
 	struct trust *trust = NULL;
 	struct link *link = NULL;
+	struct found own, *found = conf->found == NULL ? &own : conf->found;
 	struct dial_to to;
 	int fd = -1, r;
 
+	*found = (struct found){ .failed = STEP_NONE };
 	r = dial_parse(conf->server, &to, why);
 	if (r == 0)
 		r = trust_new(conf->identity, conf->pins, conf->pins_n, &trust, why);
 	if (r == 0)
-		r = dial_connect(&to, CONNECT_MS, &fd, why);
+		r = dial_connect(&to, CONNECT_MS, &fd, found, why);
 	if (r < 0)
 		goto out;
 	r = why_set(why, NX_ENOMEM, "out of memory");
@@ -142,6 +149,8 @@ int link_open(const struct link_conf *conf, const struct session_conf *session, 
 		goto out;
 	link->fd = fd;
 	link->to = to;
+	if (conf->found != NULL)
+		link->found = found;
 	link->trust = trust;
 	fd = -1;
 	trust = NULL;
@@ -196,8 +205,13 @@ static int lost(struct link *link, int error, struct why *why)
 	int saved = errno;
 
 	if (!link->greeted && link->trust != NULL && error != SSL_ERROR_ZERO_RETURN)
-		return trust_explain(link->trust, link->to.text, error, why);
+		return trust_explain(link->trust, link->to.text, error, link->found, why);
 	ERR_clear_error();
+	if (!link->greeted)
+		return step_fail(link->found, STEP_HELLO,
+				 why_set(why, NX_EEOF,
+					 "%s closed before it said HELLO: its log says why",
+					 link->to.text));
 	if (error == SSL_ERROR_SYSCALL && saved != 0)
 		return why_set(why, NX_EEOF, "the link to %s broke: %s", link->to.text,
 			       strerror(saved));
@@ -348,8 +362,10 @@ static int tick(struct link *link, int64_t now_ms, int64_t *ret_next_ms, struct 
 	int r = session_tick(link->session, now_ms, ret_next_ms);
 
 	if (r == NX_ENOHELLO)
-		return why_set(why, r, "what answers at %s does not say HELLO: is it an exchange?",
-			       link->to.text);
+		return step_fail(
+			link->found, STEP_HELLO,
+			why_set(why, r, "what answers at %s does not say HELLO: is it an exchange?",
+				link->to.text));
 	if (r == NX_EIDLE)
 		return why_set(why, r,
 			       "nothing was heard from %s for a long time: the line is down",

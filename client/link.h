@@ -5,6 +5,7 @@
  * link_turn(); link_finish() to go in peace, link_close() always. Knows nothing of stories.
  */
 #pragma once
+#include "client/step.h"
 #include "proto/session.h"
 #include <poll.h>
 
@@ -13,12 +14,15 @@ struct link_conf {
 	const char *server, *identity; /* HOST:PORT; DIR/NAME */
 	const char *const *pins;
 	unsigned pins_n;
+	struct found *found; /* or NULL; outlives the link */
 };
 /* what a program of ours says of itself; the caller adds its source */
 void link_session_conf(struct session_conf *ret, const char *identity);
 /*
  * link_open - connected, the exchange's key is one of pins, HELLO is queued. session is copied.
- * returns  0; NX_EARG (the arguments or the identity: exit 2), else not now, with words
+ * returns  0; NX_EARG (the arguments or the identity: exit 2), else not now, with words and the
+ * step in conf->found. Whether our key is known shows only when the exchange says HELLO: until then
+ * link_turn() too may fail with a step
  */
 int link_open(const struct link_conf *conf, const struct session_conf *session, struct link **ret,
 	      struct why *why);

@@ -1,6 +1,7 @@
 /* newsxctl: the command of partners and operators. Options, dispatch, exit status; see newsxctl(1).
  */
 #include "client/key.h"
+#include "client/ping.h"
 #include "client/publish.h"
 #include "client/report.h"
 #include "client/subscribe.h"
@@ -22,6 +23,8 @@ static const char usage_text[] =
 	"       newsxctl subscribe --server HOST:PORT --server-pin PIN --identity DIR/NAME\n"
 	"                          --subscription NAME --out DIR [--exec COMMAND]\n"
 	"                          [--count N] [--idle-exit SECONDS] [--json]\n"
+	"       newsxctl ping --server HOST:PORT --server-pin PIN --identity DIR/NAME\n"
+	"                     [--channel CHANNEL] [--subscription NAME] [--json]\n"
 	"       newsxctl --help | --version\n"
 	"A lone - as FILE reads ninjs from standard input, one document a line. See newsxctl(1).\n";
 
@@ -262,6 +265,31 @@ static int subscribe_command(int argc, char **argv)
 	});
 }
 
+static int ping_command(int argc, char **argv)
+{
+	static const struct option options[] = {
+		LINK_OPTIONS,
+		{ "channel", required_argument, NULL, OPT_CHANNEL },
+		{ "subscription", required_argument, NULL, OPT_SUBSCRIPTION },
+		{ 0 },
+	};
+	struct arguments a = { 0 };
+	int r = read_arguments(argc, argv, options, &a);
+
+	if (r == 0)
+		r = check_required((struct required[]){ LINK_REQUIRED(a), { 0 } });
+	if (r == 0 && a.rest_n > 0)
+		r = usage_error("not understood: ", a.rest[0]);
+	if (r != 0)
+		return r;
+	return ping_run(&(struct ping_options){
+		.link = a.link,
+		.channel = a.channel,
+		.subscription = a.subscription,
+		.json = a.json,
+	});
+}
+
 int main(int argc, char **argv)
 {
 	setlocale(LC_ALL, "C");
@@ -275,6 +303,8 @@ int main(int argc, char **argv)
 		return publish_command(argc - 1, argv + 1);
 	if (strcmp(argv[1], "subscribe") == 0)
 		return subscribe_command(argc - 1, argv + 1);
+	if (strcmp(argv[1], "ping") == 0)
+		return ping_command(argc - 1, argv + 1);
 	if (strcmp(argv[1], "--help") == 0) {
 		fputs(usage_text, stdout);
 		return 0;

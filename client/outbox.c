@@ -199,6 +199,18 @@ static bool climbs(const char *path)
 	       strcmp(path, "..") == 0 || (n >= 3 && strcmp(path + n - 3, "/..") == 0);
 }
 
+/* the exchange would say the same: no envelope can hold a part of this name */
+static int cannot_name(const char *href, struct why *why)
+{
+	if (strlen(href) > PART_NAME_MAX)
+		return why_set(why, NX_EPARTMISSING, "the href %.40s... is longer than %d octets",
+			       href, PART_NAME_MAX);
+	return why_set(why, NX_EPARTMISSING,
+		       "the href %.80s cannot be the name of a part: write it without . or empty "
+		       "segments, backslashes and control characters (photo.jpg, not ./photo.jpg)",
+		       href);
+}
+
 static int read_parts(struct outbox *o, const char *file, const struct story *story,
 		      struct envelope_part *told, struct why *why)
 {
@@ -209,12 +221,13 @@ static int read_parts(struct outbox *o, const char *file, const struct story *st
 
 		if (path == NULL)
 			return why_set(why, NX_ENOMEM, "out of memory");
+		if (!part_name_ok(href)) {
+			free(path);
+			return cannot_name(href, why);
+		}
 		snprintf(told[i].name, sizeof(told[i].name), "%s", href);
 		o->parts_n = i + 1;
 		r = part_read(&o->parts[i], path, &told[i], why);
-		if (r == 0 && strlen(href) > PART_NAME_MAX)
-			r = why_set(why, NX_ENOENT, "the href %s is longer than %d octets", href,
-				    PART_NAME_MAX);
 		if (r == 0 && climbs(path + folder_len(file)))
 			r = why_set(why, NX_ENOENT,
 				    "%s lies outside the folder of the document: only files beside "

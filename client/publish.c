@@ -148,11 +148,19 @@ int publish_talk(struct publish *publish, struct link *link)
 	return status_of(publish);
 }
 
+/* the connection came to nothing for a reason that another try does not mend */
+static int status_of_found(int status, const struct found *found)
+{
+	return status == 75 && step_mends(found->failed) ? step_status(found->failed) : status;
+}
+
 int publish_run(const struct publish_options *options)
 {
 	struct publish *publish = publish_new(options);
+	struct link_conf to = options->link;
 	struct session_conf conf;
 	struct link *link = NULL;
+	struct found found = { 0 };
 	struct why why = { 0 };
 	int r, status;
 
@@ -162,7 +170,8 @@ int publish_run(const struct publish_options *options)
 	}
 	link_session_conf(&conf, options->link.identity);
 	publish_source(publish, &conf);
-	r = link_open(&options->link, &conf, &link, &why);
+	to.found = &found;
+	r = link_open(&to, &conf, &link, &why);
 	if (r < 0) {
 		report_words("%s", why.words);
 		if (r != NX_EARG)
@@ -173,5 +182,5 @@ int publish_run(const struct publish_options *options)
 	}
 	link_close(&link);
 	publish_free(&publish);
-	return status;
+	return status_of_found(status, &found);
 }

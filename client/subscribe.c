@@ -266,8 +266,10 @@ int subscribe_talk(const struct subscribe_options *options, struct link *link)
 
 int subscribe_run(const struct subscribe_options *options)
 {
+	struct link_conf to = options->link;
 	struct session_conf conf;
 	struct link *link = NULL;
+	struct found found = { 0 };
 	struct inbox inbox;
 	struct why why = { 0 };
 	int r, status;
@@ -279,12 +281,15 @@ int subscribe_run(const struct subscribe_options *options)
 	}
 	inbox_close(&inbox);
 	subscribe_conf(&conf, options->link.identity);
-	r = link_open(&options->link, &conf, &link, &why);
+	to.found = &found;
+	r = link_open(&to, &conf, &link, &why);
 	if (r < 0) {
 		report_words("%s", why.words);
-		return r == NX_EARG ? 2 : 75;
+		status = r == NX_EARG ? 2 : 75;
+	} else {
+		status = subscribe_talk(options, link);
 	}
-	status = subscribe_talk(options, link);
 	link_close(&link);
-	return status;
+	/* some reasons are not mended by another try */
+	return status == 75 && step_mends(found.failed) ? step_status(found.failed) : status;
 }

@@ -16,6 +16,7 @@ struct trust {
 	struct pin self;
 	struct pin seen; /* of the exchange that answered; text "" = none seen */
 	bool wrong;      /* it is none of ours */
+	bool other_talk; /* it did not choose newsxd/1 */
 	int alert;       /* the last one the other side sent; -1 = none */
 };
 
@@ -27,6 +28,13 @@ static int verify(X509_STORE_CTX *store, void *arg)
 	struct trust *trust = arg;
 	X509 *certificate = X509_STORE_CTX_get0_cert(store);
 
+	/* a key that is not the exchange's is no news when it is no exchange */
+	trust->other_talk = !trust_alpn_ok(
+		X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+	if (trust->other_talk) {
+		X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+		return 0;
+	}
 	if (certificate != NULL && key_pin(certificate, &trust->seen) == 0)
 		for (unsigned i = 0; i < trust->pins_n; i++)
 			if (memcmp(trust->pins[i], trust->seen.octets, 32) == 0)
@@ -145,7 +153,7 @@ SSL *trust_begin(struct trust *trust, int fd)
 	SSL *ssl = SSL_new(trust->ctx);
 
 	trust->alert = -1;
-	trust->wrong = false;
+	trust->wrong = trust->other_talk = false;
 	trust->seen.text[0] = '\0';
 	if (ssl != NULL && SSL_set_fd(ssl, fd) != 1) {
 		SSL_free(ssl);
@@ -161,6 +169,11 @@ const struct pin *trust_self(const struct trust *trust)
 	return &trust->self;
 }
 
+const struct pin *trust_seen(const struct trust *trust)
+{
+	return &trust->seen;
+}
+
 bool trust_alpn_ok(const SSL *ssl)
 {
 	const unsigned char *p = NULL;
@@ -170,73 +183,122 @@ bool trust_alpn_ok(const SSL *ssl)
 	return slice_is(slice_of(p, n), ALPN);
 }
 
-static int unknown_key(const struct trust *trust, const char *server, struct why *why)
-{
-	return why_set(why, NX_EUNKNOWNKEY,
-		       "the exchange at %s does not know this key; give its operator this pin: %s",
-		       server, trust->self.text);
-}
-
-static int explain_alert(const struct trust *trust, const char *server, struct why *why)
+static int refused(const struct trust *trust, const char *server, struct found *found,
+		   struct why *why)
 {
 	switch (trust->alert) {
-	case SSL_AD_HANDSHAKE_FAILURE:
 	case SSL_AD_BAD_CERTIFICATE:
 	case SSL_AD_UNSUPPORTED_CERTIFICATE:
 	case SSL_AD_CERTIFICATE_REVOKED:
 	case SSL_AD_CERTIFICATE_UNKNOWN:
 	case SSL_AD_UNKNOWN_CA:
 	case SSL_AD_ACCESS_DENIED:
-		return unknown_key(trust, server, why);
+	case SSL_AD_CERTIFICATE_REQUIRED:
+		return step_fail(found, STEP_KEY,
+				 why_set(why, NX_EUNKNOWNKEY,
+					 "the exchange at %s does not know this key; give its "
+					 "operator this pin: %s",
+					 server, trust->self.text));
 	case SSL_AD_CERTIFICATE_EXPIRED:
-		return why_set(
-			why, NX_EEXPIRED,
-			"the exchange at %s says that our certificate has expired: make a new "
-			"key with 'newsxctl key new' and give its operator the new pin",
-			server);
-	case SSL_AD_NO_APPLICATION_PROTOCOL:
-		return why_set(why, NX_EALPN,
-			       "what answers at %s speaks TLS but not %s: is the port right?",
-			       server, ALPN);
-	case SSL_AD_PROTOCOL_VERSION:
-		return why_set(why, NX_EOLDTLS,
-			       "what answers at %s does not speak TLS 1.3: is the port right?",
-			       server);
+		return step_fail(found, STEP_EXPIRED,
+				 why_set(why, NX_EEXPIRED,
+					 "the exchange at %s says that our certificate has "
+					 "expired: make a new key with 'newsxctl key new' and give "
+					 "its operator the new pin",
+					 server));
+	case SSL_AD_HANDSHAKE_FAILURE:
+		return step_fail(
+			found, STEP_CONNECTIONS,
+			why_set(why, NX_ETOOMANY,
+				"the exchange at %s has no room for one more connection of "
+				"this key: end one, or ask its operator for more",
+				server));
 	default:
-		return why_set(why, NX_EHANDSHAKE, "%s ended the handshake: %s", server,
-			       SSL_alert_desc_string_long(trust->alert));
+		return step_fail(found, STEP_HELLO,
+				 why_set(why, NX_EHANDSHAKE,
+					 "the exchange at %s ended the connection (%s); its log "
+					 "says why",
+					 server, SSL_alert_desc_string_long(trust->alert)));
 	}
 }
 
-int trust_explain(struct trust *trust, const char *server, int error, struct why *why)
+/* the other side spoke an alert before it showed who it is */
+static int not_tls13(const struct trust *trust, const char *server, struct found *found,
+		     struct why *why)
+{
+	if (trust->alert == SSL_AD_NO_APPLICATION_PROTOCOL)
+		return trust_explain_alpn(server, found, why);
+	if (trust->alert == SSL_AD_PROTOCOL_VERSION)
+		why_set(why, NX_EOLDTLS,
+			"what answers at %s does not speak TLS 1.3: is the port right?", server);
+	else
+		why_set(why, NX_EHANDSHAKE,
+			"what answers at %s does not speak TLS as an exchange does (%s): is the "
+			"port right?",
+			server, SSL_alert_desc_string_long(trust->alert));
+	return step_fail(found, STEP_TLS,
+			 trust->alert == SSL_AD_PROTOCOL_VERSION ? NX_EOLDTLS : NX_EHANDSHAKE);
+}
+
+static int wrong_pin(const struct trust *trust, const char *server, struct found *found,
+		     struct why *why)
+{
+	return step_fail(
+		found, STEP_PIN,
+		why_set(why, NX_EHANDSHAKE,
+			"what answers at %s shows the pin %s, which is none of those given; "
+			"if the exchange's operator confirms it, use it as --server-pin",
+			server, trust->seen.text[0] ? trust->seen.text : "(unreadable)"));
+}
+
+/* closed without an alert; it may be lost when the other side closes with our octets unread */
+static int closed(const struct trust *trust, const char *server, int saved, struct found *found,
+		  struct why *why)
+{
+	if (trust->seen.text[0] != '\0')
+		return step_fail(
+			found, STEP_HELLO,
+			why_set(why, NX_ECLOSED,
+				"the exchange at %s closed before it said HELLO: most likely "
+				"it does not know this key (our pin: %s), or is stopping; "
+				"its log says which",
+				server, trust->self.text));
+	return step_fail(
+		found, STEP_TLS,
+		why_set(why, NX_ECLOSED,
+			"%s closed the connection before TLS began%s%s: it is no exchange, "
+			"or one that has too many connections (of this address)",
+			server, saved != 0 ? ": " : "", saved != 0 ? strerror(saved) : ""));
+}
+
+int trust_explain_alpn(const char *server, struct found *found, struct why *why)
+{
+	return step_fail(found, STEP_ALPN,
+			 why_set(why, NX_EALPN,
+				 "what answers at %s speaks TLS but not %s: is the port right?",
+				 server, ALPN));
+}
+
+int trust_explain(struct trust *trust, const char *server, int error, struct found *found,
+		  struct why *why)
 {
 	unsigned long code = ERR_peek_error();
-	int saved = errno;
+	int saved = error == SSL_ERROR_SYSCALL ? errno : 0;
 
 	ERR_clear_error();
+	if (trust->other_talk)
+		return trust_explain_alpn(server, found, why);
 	if (trust->wrong)
-		return why_set(
-			why, NX_EHANDSHAKE,
-			"what answers at %s shows the pin %s, which is none of those given; if "
-			"the exchange's operator confirms it, use it as --server-pin",
-			server, trust->seen.text[0] ? trust->seen.text : "(unreadable)");
+		return wrong_pin(trust, server, found, why);
 	if (trust->alert >= 0)
-		return explain_alert(trust, server, why);
+		return trust->seen.text[0] != '\0' ? refused(trust, server, found, why)
+						   : not_tls13(trust, server, found, why);
 	if (error == SSL_ERROR_SSL && ERR_GET_LIB(code) == ERR_LIB_SSL &&
 	    ERR_GET_REASON(code) != SSL_R_UNEXPECTED_EOF_WHILE_READING)
-		return why_set(
-			why, NX_EHANDSHAKE,
-			"what answers at %s does not speak TLS 1.3 as an exchange does (%s): "
-			"is the port right?",
-			server, ERR_reason_error_string(code));
-	/* the alert may be lost when the other side closes with our octets unread */
-	if (trust->seen.text[0] != '\0')
-		return why_set(
-			why, NX_ECLOSED,
-			"the exchange at %s closed at once: most likely it does not know this "
-			"key (our pin: %s), or has too many connections; its log says which",
-			server, trust->self.text);
-	return why_set(why, NX_ECLOSED, "%s closed the connection in the handshake%s%s", server,
-		       error == SSL_ERROR_SYSCALL && saved != 0 ? ": " : "",
-		       error == SSL_ERROR_SYSCALL && saved != 0 ? strerror(saved) : "");
+		return step_fail(found, STEP_TLS,
+				 why_set(why, NX_EHANDSHAKE,
+					 "what answers at %s does not speak TLS 1.3 as an exchange "
+					 "does (%s): is the port right?",
+					 server, ERR_reason_error_string(code)));
+	return closed(trust, server, saved, found, why);
 }

@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "client/key.h"
+#include "client/step.h"
 #include <openssl/ssl.h>
 
 #define TRUST_PINS_MAX 16
@@ -24,12 +25,16 @@ void trust_free(struct trust **trust);
  * trust outlives it */
 SSL *trust_begin(struct trust *trust, int fd);
 const struct pin *trust_self(const struct trust *trust);
+const struct pin *trust_seen(const struct trust *trust); /* of the exchange; text "" = none yet */
 /*
  * trust_explain - a handshake, or the first reading after it, failed with SSL_get_error() = error:
  * what happened, why, and what to do. Empties OpenSSL's queue of errors. server   as words name it
- * returns  NX_E... of it (NX_EUNKNOWNKEY, NX_EALPN, NX_EEXPIRED, NX_EOLDTLS, NX_EHANDSHAKE, NX_ETLS
- * ...)
+ * returns  NX_E... of it (NX_EUNKNOWNKEY, NX_EALPN, NX_EEXPIRED, NX_ETOOMANY, NX_EOLDTLS,
+ *          NX_EHANDSHAKE, NX_ECLOSED ...), and the step that failed in found
  */
-int trust_explain(struct trust *trust, const char *server, int error, struct why *why);
+int trust_explain(struct trust *trust, const char *server, int error, struct found *found,
+		  struct why *why);
+/* the handshake is done, but the other side does not speak newsxd/1: the same for that */
+int trust_explain_alpn(const char *server, struct found *found, struct why *why);
 /* did the handshake choose newsxd/1? */
 bool trust_alpn_ok(const SSL *ssl);

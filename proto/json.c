@@ -260,6 +260,13 @@ const struct js *js_list_at(const struct js *list, size_t i)
 	return json_is_object(value) ? js_of(value) : NULL;
 }
 
+struct slice js_list_text(const struct js *list, size_t i)
+{
+	const json_t *value = json_array_get(json_of(list), i);
+
+	return slice_of(json_string_value(value), json_string_length(value));
+}
+
 int js_set_text(struct js *object, const char *key, const char *text)
 {
 	return json_object_set_new((json_t *)object, key, json_string(text)) < 0 ? NX_ENOMEM : 0;

@@ -44,6 +44,8 @@ const struct js *js_list(struct js_in *in, const char *key);
 size_t js_list_n(const struct js *list);
 /* NULL when it is not an object */
 const struct js *js_list_at(const struct js *list, size_t i);
+/* a string of the list, as long as the tree stands; empty when it is something else */
+struct slice js_list_text(const struct js *list, size_t i);
 
 /* changing a tree: returns 0 or NX_ENOMEM */
 int js_set_text(struct js *object, const char *key, const char *text);
@@ -66,6 +68,7 @@ void out_raw(struct js_out *out, const char *text);
  */
 void out_key(struct js_out *out, const char *key);
 void out_text(struct js_out *out, const char *key, const char *text);
+void out_word(struct js_out *out, const char *text); /* a string in a list */
 void out_count(struct js_out *out, const char *key, uint64_t n);
 void out_epoch(struct js_out *out, const char *key, uint64_t epoch);
 void out_hex(struct js_out *out, const char *key, const uint8_t *p, size_t n);

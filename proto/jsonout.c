@@ -49,11 +49,16 @@ static void out_string(struct js_out *out, const char *text)
 	out_raw(out, "\"");
 }
 
-void out_key(struct js_out *out, const char *key)
+void out_word(struct js_out *out, const char *text)
 {
 	if (out->n > 0 && out->p[out->n - 1] != '{' && out->p[out->n - 1] != '[')
 		out_raw(out, ",");
-	out_string(out, key);
+	out_string(out, text);
+}
+
+void out_key(struct js_out *out, const char *key)
+{
+	out_word(out, key);
 	out_raw(out, ":");
 }
 

@@ -22,9 +22,10 @@
  *   HELLO        {"node","agent","boot":"hex","epoch":"16 hex",
  *                 "held":{"epoch":"16 hex","sequence":n},"last":n,
  *                 "restored":{"epoch":"16 hex","sequence":n},
- *                 "max":{"frame","document","envelope","parts","part"},"features":["..."]}
- *                "held", "last", "restored" are left out when there is none; "max" members left out
- *                mean the floor
+ *                 "max":{"frame","document","envelope","parts","part"},
+ *                 "rights":{"publish":["..."],"subscriptions":["..."]},"features":["..."]}
+ *                "held", "last", "restored", "rights" are left out when there is none; "max"
+ *                members left out mean the floor
  *   SUBSCRIBE    {"name","epoch":"16 hex","position":n}
  *                epoch and position left out together = no statement
  *   SUBSCRIBED   {"name","number","epoch":"16 hex","position","owed","expired"}
@@ -54,6 +55,9 @@ struct limits { /* what a side receives at most */
 };
 extern const struct limits limits_floor; /* 64 KiB, 256 KiB, 16 KiB, 64, 32 MiB */
 
+#define RIGHTS_SIZE 512
+#define RIGHTS_CUT  "..." /* the last name of a list that was too long */
+
 struct hello {
 	char node[NAME_MAX_ + 1], agent[NAME_MAX_ + 1], boot[33];
 	uint64_t epoch;
@@ -65,6 +69,10 @@ struct hello {
 	 * is gone */
 	bool has_restored;
 	uint64_t restored_epoch, restored_sequence;
+	/* what the reader of this HELLO may do here: patterns of channels, names of its
+	 * subscriptions, with a blank between two */
+	bool has_rights;
+	char publish[RIGHTS_SIZE], subscriptions[RIGHTS_SIZE];
 	struct limits max;
 	/* features: none are named by this version; the list is read and ignored */
 };
@@ -161,6 +169,9 @@ struct msg {
 /* returns 0, NX_EFRAME (too short, a length that lies), NX_EJSON, NX_EHELLO, NX_ENOMEM */
 int msg_read(const struct frame *frame, struct msg *ret_msg, struct why *why);
 bool msg_ack_next(struct msg *msg, struct ack *ret_ack); /* false at the end */
+/* put a name at the end of such a list; false when it is too long or was cut before: it ends with
+ * RIGHTS_CUT then */
+bool rights_add(char list[RIGHTS_SIZE], struct slice name);
 /*
  * msg_write - make the whole frame (header and payload) of a message at to.
  * returns  octets written; NX_EFULL when room is too small; NX_ENOMEM

@@ -54,6 +54,63 @@ static bool read_given(struct js_in *in, const char *key, uint64_t *ret_epoch,
 	return there;
 }
 
+bool rights_add(char list[RIGHTS_SIZE], struct slice name)
+{
+	const size_t mark = strlen(RIGHTS_CUT);
+	size_t n = strlen(list);
+	bool fits;
+
+	if (n >= mark && strcmp(list + n - mark, RIGHTS_CUT) == 0 &&
+	    (n == mark || list[n - mark - 1] == ' '))
+		return false;
+	/* behind it the mark must have room, with a blank before it and a NUL at the end */
+	fits = !slice_is(name, RIGHTS_CUT) && n + 1 + name.n + 1 + mark + 1 <= RIGHTS_SIZE;
+	if (!fits)
+		name = slice_str(RIGHTS_CUT);
+	if (n > 0)
+		list[n++] = ' ';
+	memcpy(list + n, name.p, name.n);
+	list[n + name.n] = '\0';
+	return fits;
+}
+
+/* names that would read as two, or act on a terminal, are none */
+static bool right_ok(struct slice name)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if (name.p[i] <= ' ' || name.p[i] >= 0x7f)
+			return false;
+	return name.n > 0 && name.n <= NAME_MAX_ + 1;
+}
+
+static void read_names(struct js_in *in, const char *key, char list[RIGHTS_SIZE])
+{
+	const struct js *names = js_list(in, key);
+	bool more = true;
+
+	for (size_t i = 0; i < js_list_n(names) && more && !in->bad; i++) {
+		struct slice name = js_list_text(names, i);
+
+		if (right_ok(name))
+			more = rights_add(list, name);
+		else
+			in->bad = true;
+	}
+}
+
+static void read_rights(struct js_in *in, struct hello *hello)
+{
+	const struct js *object = js_object(in, "rights");
+	struct js_in at = { .object = object, .bad = in->bad, .why = in->why };
+
+	hello->has_rights = object != NULL;
+	if (object == NULL)
+		return;
+	read_names(&at, "publish", hello->publish);
+	read_names(&at, "subscriptions", hello->subscriptions);
+	in->bad = at.bad;
+}
+
 static void read_hello(struct js_in *in, struct hello *hello)
 {
 	js_text(in, "node", 1, hello->node, sizeof(hello->node));
@@ -67,6 +124,7 @@ static void read_hello(struct js_in *in, struct hello *hello)
 	hello->has_restored =
 		read_given(in, "restored", &hello->restored_epoch, &hello->restored_sequence);
 	read_max(in, &hello->max);
+	read_rights(in, hello);
 	(void)js_list(in, "features");
 }
 
@@ -167,6 +225,21 @@ static void write_given(struct js_out *out, const char *key, uint64_t epoch, uin
 	out_raw(out, "}");
 }
 
+static void write_names(struct js_out *out, const char *key, const char *list)
+{
+	out_key(out, key);
+	out_raw(out, "[");
+	while (*list != '\0') {
+		size_t n = strcspn(list, " ");
+		char name[NAME_MAX_ + 2] = "";
+
+		memcpy(name, list, n < sizeof(name) ? n : sizeof(name) - 1);
+		out_word(out, name);
+		list += n + (list[n] == ' ');
+	}
+	out_raw(out, "]");
+}
+
 static void write_hello(struct js_out *out, const struct hello *hello)
 {
 	out_text(out, "node", hello->node);
@@ -187,6 +260,13 @@ static void write_hello(struct js_out *out, const struct hello *hello)
 	out_count(out, "parts", hello->max.parts);
 	out_count(out, "part", hello->max.part);
 	out_raw(out, "}");
+	if (hello->has_rights) {
+		out_key(out, "rights");
+		out_raw(out, "{");
+		write_names(out, "publish", hello->publish);
+		write_names(out, "subscriptions", hello->subscriptions);
+		out_raw(out, "}");
+	}
 	out_key(out, "features");
 	out_raw(out, "[]");
 }

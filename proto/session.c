@@ -171,13 +171,20 @@ int session_tick(struct session *session, int64_t now_ms, int64_t *ret_next_ms)
 		return now_ms >= session->started_ms + conf->hello_ms ? NX_ENOHELLO : 0;
 	}
 	if (now_ms >= ping_at_ms) {
-		session->ping_due = true;
+		if (session->pings_due == 0)
+			session_ping(session, 1, 0);
 		session->pinged_ms = now_ms;
 		ping_at_ms = now_ms + conf->ping_ms;
 		trim(session);
 	}
 	sooner(ret_next_ms, ping_at_ms);
 	return 0;
+}
+
+void session_ping(struct session *session, unsigned n, size_t octets)
+{
+	session->pings_due = n;
+	session->ping_octets = octets < PING_OCTETS_MAX ? octets : PING_OCTETS_MAX;
 }
 
 void session_bye(struct session *session, int code, const char *words)

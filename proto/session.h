@@ -124,6 +124,7 @@ struct session_event {
 		struct refuse refuse;
 		struct {
 			int64_t round_trip_ms, clock_diff_ms; /* theirs minus ours */
+			bool last; /* no PING of session_ping() is left to be sent */
 		} pong;
 		struct bye bye;
 	};
@@ -213,6 +214,10 @@ unsigned session_open_out(const struct session *session); /* unanswered items of
 unsigned
 session_open_in(const struct session *session); /* items of the peer that we owe an answer */
 
+/* send n PINGs soon, each with so many octets more behind it than it needs, which the peer reads
+ * and ignores: that takes the line's time. At most PING_OCTETS_MAX; SESSION_PONG tells */
+#define PING_OCTETS_MAX (FRAME_FLOOR - 16)
+void session_ping(struct session *session, unsigned n, size_t octets);
 /* say goodbye: no new items, answers still flow. code NX_E..., words may be NULL */
 void session_bye(struct session *session, int code, const char *words);
 bool session_said_bye(const struct session *session);

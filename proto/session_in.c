@@ -132,6 +132,7 @@ static int on_pong(struct session *session, const struct msg *msg, struct sessio
 		return 0;
 	session->ping_open = false;
 	ev->kind = SESSION_PONG;
+	ev->pong.last = session->pings_due == 0;
 	ev->pong.round_trip_ms = round_trip_ms;
 	ev->pong.clock_diff_ms =
 		(int64_t)(msg->ping.wall_ms - (uint64_t)(session->wall_ms - round_trip_ms / 2));

@@ -49,6 +49,18 @@ static size_t credit_frame(struct session *session, enum lane lane, uint8_t *to,
 	return made(&msg, to, room);
 }
 
+/* a frame of n octets, with octets behind it that say nothing; room is for the largest frame */
+static size_t padded(uint8_t *to, size_t n, size_t octets)
+{
+	uint8_t *header = to;
+
+	if (n == 0 || octets == 0)
+		return n;
+	frame_header(&header, FRAME_PING, n - FRAME_HEADER + octets);
+	memset(to + n, 0, octets);
+	return n + octets;
+}
+
 static size_t ping_frame(struct session *session, uint8_t *to, size_t room)
 {
 	struct msg msg = { .type = FRAME_PONG };
@@ -59,14 +71,14 @@ static size_t ping_frame(struct session *session, uint8_t *to, size_t room)
 		msg.ping.token = session->pong_token;
 		return made(&msg, to, room);
 	}
-	if (!session->ping_due)
+	if (session->pings_due == 0)
 		return 0;
-	session->ping_due = false;
+	session->pings_due--;
 	session->ping_open = true;
 	session->pinged_ms = session->now_ms;
 	msg.type = FRAME_PING;
 	msg.ping.token = ++session->ping_token;
-	return made(&msg, to, room);
+	return padded(to, made(&msg, to, room), session->ping_octets);
 }
 
 static size_t bye_frame(struct session *session, uint8_t *to, size_t room)
@@ -308,7 +320,7 @@ bool session_wants(const struct session *session)
 		return true;
 	if (session->failed != 0 || !session->greeted)
 		return false;
-	return session->answers.n > 0 || session->pong_due || session->ping_due ||
+	return session->answers.n > 0 || session->pong_due || session->pings_due > 0 ||
 	       credit_due(session, LANE_FLASH) || credit_due(session, LANE_ROUTINE) ||
 	       items_wait(session, LANE_FLASH) || items_wait(session, LANE_ROUTINE) ||
 	       parts_wait(session);

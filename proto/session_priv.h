@@ -129,7 +129,9 @@ struct session {
 	size_t ctl_at, ctl_end, ctl_cap;
 	unsigned gones;         /* GONEs among them */
 	unsigned claim_answers; /* SUBSCRIBED, UNSUBSCRIBED among them */
-	bool pong_due, ping_due, ping_open;
+	bool pong_due, ping_open;
+	unsigned pings_due;
+	size_t ping_octets; /* behind each of them */
 	uint64_t pong_token, ping_token;
 
 	struct handles asked;          /* NEEDs of the peer */
