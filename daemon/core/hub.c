@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "core/admit.h"
 #include "core/ask.h"
 #include "core/definition.h"
 #include "core/delivery.h"
@@ -19,7 +20,13 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
-enum { TICK_MS = 1000, ASK_TICKS = 5, REPORT_TICKS = 60, EXPIRY_WARN_DAYS = 60 };
+enum {
+	TICK_MS = 1000,
+	ASK_TICKS = 5,
+	WARN_TICKS = 6 * 3600,
+	REPORT_TICKS = 60,
+	EXPIRY_WARN_DAYS = 60
+};
 #define DAY_MS (24 * 3600 * 1000LL)
 
 struct hub {
@@ -42,49 +49,20 @@ struct hub {
 	struct conf *conf_next;
 	struct tls *tls_next;
 	bool defining;
+	bool asking_again; /* those who are in: their own link does not count against them */
 };
 
 /* ---- who may come in */
 
-static struct partner *partner_by_pin(struct hub *hub, const uint8_t pin[32])
-{
-	for (unsigned i = 0; i < hub->conf->partners_n; i++) {
-		const struct conf_partner *conf = &hub->conf->partners[i];
-
-		for (unsigned p = 0; p < conf->pins_n; p++)
-			if (memcmp(conf->pins[p], pin, 32) == 0)
-				return exchange_partner(&hub->exchange, conf->name);
-	}
-	return NULL;
-}
-
 static int admit(void *arg, const struct tls_peer *peer, void **ret_partner)
 {
 	struct hub *hub = arg;
-	struct partner *partner = partner_by_pin(hub, peer->pin);
-	int64_t wall = clock_wall_ms();
+	struct partner *partner = NULL;
+	int r = admit_partner(&hub->exchange, peer, hub->asking_again, &partner);
 
-	if (partner == NULL || partner->conf == NULL)
-		return NX_EUNKNOWNKEY;
-	if (partner->conf->enforce_expiry &&
-	    (wall > peer->not_after_ms || wall < peer->not_before_ms))
-		return NX_EEXPIRED;
-	if (partner->links >= partner->conf->connections_max)
-		return NX_ETOOMANY;
-	*ret_partner = partner;
-	return 0;
-}
-
-/* for those already in: their own link does not count against them */
-static int admit_again(void *arg, const struct tls_peer *peer, void **ret_partner)
-{
-	int r = admit(arg, peer, ret_partner);
-	struct hub *hub = arg;
-
-	if (r != NX_ETOOMANY)
-		return r;
-	*ret_partner = partner_by_pin(hub, peer->pin);
-	return 0;
+	if (r == 0)
+		*ret_partner = partner;
+	return r;
 }
 
 static void warn_expiry(struct peer *peer)
@@ -221,6 +199,8 @@ static void store_event(const struct store_event *event, void *arg)
 	struct hub *hub = arg;
 
 	report_event(&hub->exchange, event);
+	if (event->kind == STORE_CLOCK)
+		hub->exchange.clock_suspect = event->code < 0;
 	if (event->kind == STORE_RELEASED)
 		exchange_released_unseen(&hub->exchange, event->last);
 	else if (event->kind == STORE_FATAL)
@@ -259,6 +239,7 @@ static void wake_feeds(void *arg, enum lane lane)
 /* ---- time */
 
 static void hub_forget(struct hub *hub, const char *name);
+static void close_ended(struct hub *hub, int64_t wall_ms);
 
 static void asked(void *arg, const char *verb, const char *name)
 {
@@ -317,6 +298,9 @@ static void tick(void *arg)
 	     i--) /* backwards: a tick may take the peer out of the list */
 		if (i <= hub->peers_n)
 			peer_tick(hub->peers[i - 1], now, wall);
+	close_ended(hub, wall);
+	if (hub->ticks % WARN_TICKS == 0 && hub->listen != NULL)
+		admit_warn(hub->tls, hub->conf, wall);
 	hub->ticks++;
 	if (hub->ticks % ASK_TICKS == 0)
 		ask_take(hub->conf->store_directory, asked, hub);
@@ -369,16 +353,33 @@ static void listening(struct hub *hub)
 /* those who are in are asked again under the new rules */
 static void admit_all_again(struct hub *hub)
 {
+	hub->asking_again = true;
 	for (unsigned i = hub->peers_n; i > 0; i--) {
 		struct peer *peer = hub->peers[i - 1];
-		void *partner = NULL;
-		int r = admit_again(hub, conn_peer(peer_link(peer)->conn), &partner);
+		struct conn *conn = peer_link(peer)->conn;
+		int r = conn_admit_again(conn, hub->tls);
 
-		if (r == 0 && partner != peer_link(peer)->partner)
+		if (r == 0 && conn_partner(conn) != peer_link(peer)->partner)
 			r = NX_ENOTENTITLED;
 		if (r < 0)
 			peer_close(peer, r == NX_EUNKNOWNKEY ? NX_ENOTENTITLED : r,
 				   "the configuration no longer admits this key");
+	}
+	hub->asking_again = false;
+}
+
+/* a certificate, a CA or a revocation list that ends takes its links along */
+static void close_ended(struct hub *hub, int64_t wall_ms)
+{
+	for (unsigned i = hub->peers_n; i > 0; i--) {
+		struct link *link = peer_link(hub->peers[i - 1]);
+		int r = admit_over(&hub->exchange, link->partner, conn_peer(link->conn), wall_ms);
+
+		if (r < 0)
+			peer_close(hub->peers[i - 1], r,
+				   r == NX_ECRLEXPIRED
+					   ? "the revocation list is out of its time"
+					   : "the certificate or its CA is out of its time");
 	}
 }
 
@@ -409,6 +410,7 @@ static void swap_conf(struct hub *hub)
 		 kv_u64("partners", hub->conf->partners_n),
 		 kv_u64("subscriptions", hub->conf->subscriptions_n));
 	key_serving(hub->tls);
+	admit_warn(hub->tls, hub->conf, clock_wall_ms());
 	notify_ready("serving");
 }
 
@@ -459,8 +461,7 @@ int hub_reload(struct hub *hub, struct why *why)
 		return why_set(why, NX_EBUSY, "a reload is under way");
 	r = conf_read(hub->conf->file, &hub->conf_next, why);
 	if (r == 0)
-		r = tls_new(hub->conf_next->node_key, hub->conf_next->node_certificate, admit, hub,
-			    &hub->tls_next, why);
+		r = admit_tls(&hub->exchange, hub->conf_next, admit, hub, &hub->tls_next, why);
 	if (r == 0)
 		r = define(hub, hub->conf_next);
 	if (r < 0) {
@@ -611,8 +612,7 @@ static int open_as(struct conf **conf, bool in_line, struct hub **ret, struct wh
 	story_init();
 	r = loop_new(&hub->loop);
 	if (r == 0)
-		r = tls_new(hub->conf->node_key, hub->conf->node_certificate, admit, hub, &hub->tls,
-			    why);
+		r = admit_tls(&hub->exchange, hub->conf, admit, hub, &hub->tls, why);
 	if (r == 0)
 		r = wake_new(hub->loop, collect, hub, &hub->wake);
 	if (r == 0)
@@ -663,6 +663,16 @@ int hub_run(struct hub *hub)
 	return hub->status != 0 ? hub->status : r < 0 ? EX_OSERR : 0;
 }
 
+/* answers that came in are settled, and requests come home to be freed; a disk that hangs is not
+ * waited for */
+static void finish_requests(struct hub *hub)
+{
+	int64_t end = clock_boot_ms() + LAST_REQUESTS_MS;
+
+	while (store_wait(hub->exchange.store, LAST_WAIT_MS) && clock_boot_ms() < end)
+		;
+}
+
 void hub_close(struct hub **at)
 {
 	struct hub *hub = *at;
@@ -674,8 +684,10 @@ void hub_close(struct hub **at)
 		peer_abandon(hub->peers[hub->peers_n - 1]);
 	bury(hub);
 	listen_close(&hub->listen);
-	if (hub->exchange.settle != NULL)
+	if (hub->exchange.settle != NULL) {
 		settle_flush(hub->exchange.settle);
+		finish_requests(hub);
+	}
 	store_close(&hub->exchange.store);
 	settle_free(&hub->exchange.settle);
 	exchange_done(&hub->exchange);
