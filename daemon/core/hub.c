@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+enum { LAST_REQUESTS_MS = 5000, LAST_WAIT_MS = 50 };
 enum {
 	TICK_MS = 1000,
 	ASK_TICKS = 5,
