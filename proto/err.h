@@ -66,6 +66,15 @@ enum nx_retry { NX_NEVER = 0, NX_LATER = 1 };
 	X(NX_EOLDTLS,      -57, "old-tls",              NX_NEVER)                                   \
 	X(NX_EKEYUPDATE,   -58, "key-update-flood",     NX_NEVER)                                   \
 	X(NX_EADDRESS,     -59, "too-many-from-address", NX_LATER)                                  \
+	X(NX_EREVOKED,    -110, "revoked",              NX_NEVER)                                   \
+	X(NX_EUNTRUSTED,  -111, "untrusted-ca",         NX_NEVER)                                   \
+	X(NX_EWRONGNAME,  -112, "wrong-name",           NX_NEVER)                                   \
+	X(NX_EWRONGPURPOSE,-113,"wrong-purpose",        NX_NEVER)                                   \
+	X(NX_ECRLMISSING, -114, "crl-missing",          NX_LATER)                                   \
+	X(NX_ECRLEXPIRED, -115, "crl-expired",          NX_LATER)                                   \
+	X(NX_EWEAKCERT,   -116, "weak-certificate",     NX_NEVER)                                   \
+	X(NX_EBADSIGNATURE,-117,"bad-signature",        NX_NEVER)                                   \
+	X(NX_EBADCHAIN,   -118, "bad-chain",            NX_NEVER)                                   \
 	/* refusals of an item, a part, a claim: the code of a REFUSE, UNSUBSCRIBED, GONE, WITHDRAW */ \
 	X(NX_ENOTALLOWED,  -60, "not-allowed",          NX_NEVER)                                   \
 	X(NX_ENOTORIGIN,   -61, "not-your-origin",      NX_NEVER)                                   \

@@ -78,6 +78,35 @@ static int check_pins(struct reading *reading)
 	return r;
 }
 
+/* by a pin, or by a CA with names; a name is one partner's alone */
+static int check_known(struct reading *reading, unsigned n)
+{
+	const struct conf *conf = reading->conf;
+	const struct conf_partner *partner = &conf->partners[n];
+	const struct seen_section *seen = seen_nth(reading, SEC_PARTNER, n);
+	bool ca = *partner->ca != '\0';
+
+	if (partner->pins_n == 0 && !ca)
+		return refuse(reading, seen->where, "partner %s has no 'pin', and no 'ca' either",
+			      partner->name);
+	if (ca != (partner->san.n > 0))
+		return refuse(reading, where_of(reading, seen, ca ? "ca" : "san", 0),
+			      "partner %s has '%s' without '%s'", partner->name, ca ? "ca" : "san",
+			      ca ? "san" : "ca");
+	if (!ca && *partner->crl != '\0')
+		return refuse(reading, where_of(reading, seen, "crl", 0),
+			      "partner %s has 'crl' without 'ca'", partner->name);
+	for (unsigned i = 0; i < n; i++)
+		for (unsigned a = 0; a < conf->partners[i].san.n; a++)
+			for (unsigned b = 0; b < partner->san.n; b++)
+				if (strcasecmp(conf->partners[i].san.v[a], partner->san.v[b]) == 0)
+					return refuse(reading, where_of(reading, seen, "san", b),
+						      "partners %s and %s have the same san '%s'",
+						      conf->partners[i].name, partner->name,
+						      partner->san.v[b]);
+	return 0;
+}
+
 static int check_partner_renamed(struct reading *reading, unsigned n)
 {
 	const struct conf *conf = reading->conf;
@@ -142,6 +171,8 @@ int check(struct reading *reading)
 
 	if (r == 0)
 		r = check_pins(reading);
+	for (unsigned n = 0; r == 0 && n < reading->conf->partners_n; n++)
+		r = check_known(reading, n);
 	for (unsigned n = 0; r == 0 && n < reading->conf->partners_n; n++)
 		r = check_partner_renamed(reading, n);
 	for (unsigned n = 0; r == 0 && n < reading->conf->subscriptions_n; n++)

@@ -16,10 +16,11 @@ static int look(const char *what, const char *path, struct stat *ret, struct why
 	int r = 0;
 
 	if (fd < 0 && errno == ENOENT)
-		return why_set(why, NX_ECONF,
-			       "%s %s does not exist; newsxctl key new --name NAME --out DIR makes "
-			       "key and certificate",
-			       what, path);
+		return why_set(why, NX_ECONF, "%s %s does not exist; %s", what, path,
+			       *what == 'C'
+				       ? "the partner's CA gives it"
+				       : "newsxctl key new --name NAME --out DIR makes key and "
+					 "certificate");
 	if (fd < 0)
 		return why_set(why, NX_ECONF, "%s %s cannot be read: %s", what, path,
 			       strerror(errno));
@@ -39,5 +40,14 @@ int conf_check_files(const struct conf *conf, struct why *why)
 	if (st.st_mode & 07777 & ~(mode_t)KEY_MODE)
 		return why_set(why, NX_ECONF, "key has mode %04o, wider than %04o: chmod %04o %s",
 			       st.st_mode & 07777, KEY_MODE, KEY_MODE, conf->node_key);
-	return look("certificate", conf->node_certificate, &st, why);
+	r = look("certificate", conf->node_certificate, &st, why);
+	for (unsigned i = 0; r == 0 && i < conf->partners_n; i++) {
+		const struct conf_partner *partner = &conf->partners[i];
+
+		if (*partner->ca != '\0')
+			r = look("CA", partner->ca, &st, why);
+		if (r == 0 && *partner->crl != '\0')
+			r = look("CRL", partner->crl, &st, why);
+	}
+	return r;
 }

@@ -110,7 +110,7 @@ static int scalar(struct into *into, const struct setting *setting, const char *
 		r = text_value(setting, text, why);
 		if (r < 0)
 			return r;
-		if (setting->kind == SET_PATH)
+		if (setting->kind == SET_PATH && *text != '\0')
 			return path(into, text, where, field);
 		*(char **)field = strdup(text);
 		return *(char **)field ? 0 : NX_ENOMEM;
@@ -138,7 +138,9 @@ static int element(const struct setting *setting, const char *text, char **ret, 
 
 	if (setting->kind == SET_ADDRESSES)
 		return value_address(text, ret, why);
-	if (setting->kind == SET_PATTERNS)
+	if (setting->kind == SET_SANS)
+		r = value_san(text, why);
+	else if (setting->kind == SET_PATTERNS)
 		r = value_pattern(text, why);
 	else if (setting->kind == SET_NAMES)
 		r = value_name(text, why);

@@ -100,7 +100,10 @@ static void add_partner(struct grid *grid, const struct conf_partner *partner)
 		grid_add(grid, "%s", nth(&partner->read, i));
 		grid_add(grid, "%s", nth(&partner->speaks_for, i));
 		grid_add(grid, "%s", !first ? "" : partner->node ? "yes" : "no");
-		add_number(grid, first, partner->pins_n);
+		if (first && *partner->ca != '\0')
+			grid_add(grid, "%u+CA", partner->pins_n);
+		else
+			add_number(grid, first, partner->pins_n);
 		grid_add(grid, "%s", first ? document : "");
 		grid_add(grid, "%s", first ? part : "");
 		add_number(grid, first, partner->parts_max);

@@ -23,6 +23,9 @@ struct conf_partner {
 	struct conf_strings pins_text;
 	unsigned pins_n;
 	uint8_t pins[CONF_PINS][32]; /* SHA-256 of the SubjectPublicKeyInfo */
+	/* or a CA of its own ("" none), with names that it vouches for, and its revocation lists */
+	char *ca, *crl;
+	struct conf_strings san;
 	/* channel patterns: a name, or a prefix and '*' at the end */
 	struct conf_strings publish, read;
 	struct conf_strings speaks_for;

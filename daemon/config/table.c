@@ -105,8 +105,14 @@ const struct setting conf_settings[] = {
 { SEC_LOG, "item-lines", SET_COUNT, F(log_item_lines), "500", 0, 1000000, NULL, AT_RELOAD,
 	"lines about single items in a second, summed up beyond; 0 = all" },
 
-{ SEC_PARTNER, "pin", SET_PINS, P(pins_text), NULL, 1, CONF_PINS, NULL, AT_RELOAD,
+{ SEC_PARTNER, "pin", SET_PINS, P(pins_text), "", 0, CONF_PINS, NULL, AT_RELOAD,
 	"sha256:BASE64 of its public key, as newsxctl key pin prints it; several while keys change" },
+{ SEC_PARTNER, "ca", SET_PATH, P(ca), "", 0, 4095, NULL, AT_RELOAD,
+	"or, beside pins: certificates, PEM, of a CA of its own" },
+{ SEC_PARTNER, "san", SET_SANS, P(san), "", 0, 16, NULL, AT_RELOAD,
+	"and the names (DNS, URI, mail) of which its certificate has one as subjectAltName" },
+{ SEC_PARTNER, "crl", SET_PATH, P(crl), "", 0, 4095, NULL, AT_RELOAD,
+	"revocation lists, PEM, one in its time for each CA of the chain" },
 { SEC_PARTNER, "publish", SET_PATTERNS, P(publish), "", 0, CONF_CHANNELS, NULL, AT_RELOAD,
 	"channels it may publish to; none when left out" },
 { SEC_PARTNER, "read", SET_PATTERNS, P(read), "", 0, CONF_CHANNELS, NULL, AT_RELOAD,
@@ -190,7 +196,7 @@ enum conf_section table_elsewhere(struct slice name)
 bool setting_is_list(const struct setting *setting)
 {
 	return setting->kind == SET_ADDRESSES || setting->kind == SET_PATTERNS ||
-	       setting->kind == SET_NAMES || setting->kind == SET_PINS;
+	       setting->kind == SET_NAMES || setting->kind == SET_PINS || setting->kind == SET_SANS;
 }
 
 #define NEAR_MAX 32

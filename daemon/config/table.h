@@ -29,9 +29,10 @@ enum setting_kind {                /* field in struct conf   least and most */
 		    SET_NAME,      /* char *		  octets */
 		    SET_PATH,      /* char *, absolute	  octets */
 		    SET_FILTER,    /* char *		  octets */
-		    SET_ADDRESSES, /* struct conf_strings	  how many; so the next three */
+		    SET_ADDRESSES, /* struct conf_strings	  how many; so the next four */
 		    SET_PATTERNS,  /* struct conf_strings */
 		    SET_NAMES,     /* struct conf_strings */
+		    SET_SANS,      /* struct conf_strings: DNS names, URIs, mail addresses */
 		    SET_PINS,      /* struct conf_strings; fill.c sees to pins[] */
 		    SET_COUNT,     /* unsigned */
 		    SET_PERCENT,   /* unsigned */

@@ -148,6 +148,22 @@ int value_pattern(const char *text, struct why *why)
 	return plain(text, text[n - 1] == '*' ? n - 1 : n, "channel", why);
 }
 
+int value_san(const char *text, struct why *why)
+{
+	size_t n = strlen(text);
+	bool host = strchr(text, ':') == NULL;
+
+	for (size_t i = 0; i < n; i++)
+		if (text[i] <= ' ' || text[i] > '~' || text[i] == '*' || (host && text[i] == '/'))
+			n = 0;
+	if (n == 0 || n > 255)
+		return why_set(why, NX_ECONF,
+			       "'%.60s' is no name of a certificate: news.example.org, "
+			       "desk@example.org or urn:...; written out, without *",
+			       text);
+	return 0;
+}
+
 int value_pin(const char *text, uint8_t pin[32], struct why *why)
 {
 	if (strncmp(text, "sha256:", 7) != 0 || strlen(text) != 7 + 44 ||

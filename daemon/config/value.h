@@ -16,6 +16,7 @@ int value_bool(const char *text, bool *ret, struct why *why);        /* yes no t
 int value_choice(const char *text, const char *choices, unsigned *ret, struct why *why);
 int value_name(const char *text, struct why *why);    /* letters, digits, . _ -; at most 64 */
 int value_pattern(const char *text, struct why *why); /* a name, or a beginning and '*' */
+int value_san(const char *text, struct why *why);     /* DNS name, URI, mail address */
 int value_pin(const char *text, uint8_t pin[32], struct why *why);
 /* *ret is malloc'ed: the address with its port, 7417 where none was given */
 int value_address(const char *text, char **ret, struct why *why);

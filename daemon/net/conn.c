@@ -334,10 +334,16 @@ uint64_t conn_octets_out(const struct conn *conn)
 
 int conn_admit_again(struct conn *conn, struct tls *tls)
 {
-	void *partner = NULL;
-	int r = tls_ask(tls, &conn->talk.peer, &partner);
+	struct tls *old = conn->tls;
+	int r;
 
-	if (r == 0)
-		conn->talk.partner = partner;
+	/* the session keeps what the peer showed */
+	r = tls_ask(tls, SSL_get0_peer_certificate(conn->ssl), SSL_get_peer_cert_chain(conn->ssl),
+		    &conn->talk);
+	conn->tls = tls_ref(tls);
+	tls_free(&old);
+	if (r < 0)
+		why_set(&conn->why, r, "%s",
+			r == conn->talk.judged.code ? conn->talk.judged.words : "");
 	return r;
 }

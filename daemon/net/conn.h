@@ -59,6 +59,6 @@ const struct why *conn_reason(const struct conn *conn);
 uint64_t conn_rate(const struct conn *conn);
 uint64_t conn_octets_in(const struct conn *conn);
 uint64_t conn_octets_out(const struct conn *conn);
-/* ask admit() of the new tls again for the certificate this peer showed. returns 0 and the new
- * partner, or NX_E... */
+/* ask the new tls again for the certificate and chain this peer showed. returns 0 and the new
+ * partner, or NX_E... (conn_reason() may have words) */
 int conn_admit_again(struct conn *conn, struct tls *tls);

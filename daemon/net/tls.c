@@ -13,17 +13,10 @@
 #include <unistd.h>
 
 #include "net/tls_priv.h"
+#include "net/trust.h"
 
 static const unsigned char alpn[] = "newsxd/1";
 #define ALPN_LEN (sizeof(alpn) - 1)
-
-struct tls {
-	unsigned refs;
-	SSL_CTX *ctx;
-	tls_admit_fn *admit;
-	void *arg;
-	struct tls_peer self;
-};
 
 /* -- callbacks */
 
@@ -87,8 +80,7 @@ static int on_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_len,
 						    : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-/* chains are not consulted: the key is. What we give as error becomes the alert that the peer reads
- */
+/* what we give as error becomes the alert that the peer reads */
 static int on_certificate(X509_STORE_CTX *store, void *arg)
 {
 	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
@@ -98,13 +90,11 @@ static int on_certificate(X509_STORE_CTX *store, void *arg)
 
 	talk->seen = r == 0;
 	if (r == 0)
-		r = tls_ask(arg, &talk->peer, &talk->partner);
+		r = tls_ask(arg, leaf, X509_STORE_CTX_get0_untrusted(store), talk);
 	talk->refused = r;
-	X509_STORE_CTX_set_error(store, r == 0             ? X509_V_OK
-					: r == NX_EEXPIRED ? X509_V_ERR_CERT_HAS_EXPIRED
-					: r == NX_EUNKNOWNKEY
-						? X509_V_ERR_CERT_UNTRUSTED
-						: X509_V_ERR_APPLICATION_VERIFICATION);
+	X509_STORE_CTX_set_error(store, r == 0                ? X509_V_OK
+					: r == NX_EUNKNOWNKEY ? X509_V_ERR_CERT_UNTRUSTED
+							      : tls_verdict_of(r));
 	return r == 0;
 }
 
@@ -180,7 +170,13 @@ static int no_phrase(char *to, int size, int writing, void *arg)
 	return -1;
 }
 
-static int load_key(SSL_CTX *ctx, const char *path, struct why *why)
+static int not_its_key(const char *key_file, const char *certificate_file, struct why *why)
+{
+	return why_set(why, NX_ECONF, "the key %s does not belong to the certificate %s", key_file,
+		       certificate_file);
+}
+
+static int load_key(SSL_CTX *ctx, const char *path, const char *certificate_file, struct why *why)
 {
 	BIO *bio = open_key(path, why);
 	EVP_PKEY *key;
@@ -189,7 +185,9 @@ static int load_key(SSL_CTX *ctx, const char *path, struct why *why)
 	if (bio == NULL)
 		return NX_ECONF;
 	key = PEM_read_bio_PrivateKey(bio, NULL, no_phrase, NULL);
-	if (key == NULL || SSL_CTX_use_PrivateKey(ctx, key) != 1)
+	if (key != NULL && X509_check_private_key(SSL_CTX_get0_certificate(ctx), key) != 1)
+		r = not_its_key(path, certificate_file, why);
+	else if (key == NULL || SSL_CTX_use_PrivateKey(ctx, key) != 1)
 		r = why_set(why, NX_ECONF, "%s is no private key that can be used (%s)", path,
 			    tls_words());
 	EVP_PKEY_free(key);
@@ -209,12 +207,9 @@ static int load(struct tls *tls, const char *key_file, const char *certificate_f
 		return why_set(why, NX_ECONF, "%s is no certificate that can be used (%s)",
 			       certificate_file, tls_words());
 	ERR_clear_error();
-	r = load_key(tls->ctx, key_file, why);
+	r = load_key(tls->ctx, key_file, certificate_file, why);
 	if (r < 0)
 		return r;
-	if (SSL_CTX_check_private_key(tls->ctx) != 1)
-		return why_set(why, NX_ECONF, "the key %s does not belong to the certificate %s",
-			       key_file, certificate_file);
 	return tls_peer_of(SSL_CTX_get0_certificate(tls->ctx), &tls->self);
 }
 
@@ -281,6 +276,7 @@ void tls_free(struct tls **tls)
 {
 	if (*tls != NULL && --(*tls)->refs == 0) {
 		SSL_CTX_free((*tls)->ctx);
+		trusts_free(&(*tls)->trusts);
 		free(*tls);
 	}
 	*tls = NULL;
@@ -310,7 +306,21 @@ SSL *tls_begin(struct tls *tls, int fd, struct tls_talk *talk)
 	return ssl;
 }
 
-int tls_ask(struct tls *tls, const struct tls_peer *peer, void **ret_partner)
+int tls_ask(struct tls *tls, X509 *leaf, STACK_OF(X509) * others, struct tls_talk *talk)
 {
-	return tls->admit(tls->arg, peer, ret_partner);
+	void *partner = NULL;
+	int r;
+
+	talk->peer.known_as = NULL;
+	talk->peer.ends_ms = 0;
+	talk->judged = (struct why){ 0 };
+	r = tls->admit(tls->arg, &talk->peer, &partner);
+	if (r == NX_EUNKNOWNKEY && tls->trusts != NULL) {
+		r = trusts_judge(tls->trusts, leaf, others, &talk->peer, &talk->judged);
+		if (r == 0)
+			r = tls->admit(tls->arg, &talk->peer, &partner);
+	}
+	if (r == 0)
+		talk->partner = partner;
+	return r;
 }

@@ -6,7 +6,7 @@
 #include "base/hash.h"
 #include "net/tls_priv.h"
 
-static int64_t wall_ms(const ASN1_TIME *time)
+int64_t tls_wall_ms(const ASN1_TIME *time)
 {
 	struct tm tm;
 
@@ -54,7 +54,7 @@ int tls_peer_of(X509 *certificate, struct tls_peer *ret)
 	base64_of(ret->pin, sizeof(ret->pin), base64);
 	snprintf(ret->pin_text, sizeof(ret->pin_text), "sha256:%s", base64);
 	common_name(certificate, ret->name, sizeof(ret->name));
-	ret->not_before_ms = wall_ms(X509_get0_notBefore(certificate));
-	ret->not_after_ms = wall_ms(X509_get0_notAfter(certificate));
+	ret->not_before_ms = tls_wall_ms(X509_get0_notBefore(certificate));
+	ret->not_after_ms = tls_wall_ms(X509_get0_notAfter(certificate));
 	return 0;
 }

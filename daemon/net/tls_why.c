@@ -48,6 +48,8 @@ int tls_why(const struct tls_talk *talk, int ssl_error, int sys, struct why *why
 
 	if (talk->flood)
 		r = why_set(why, NX_EKEYUPDATE, "too many key updates or empty records");
+	else if (talk->refused < 0 && talk->refused == talk->judged.code)
+		r = why_set(why, talk->refused, "%s", talk->judged.words);
 	else if (talk->refused < 0)
 		r = refusal(talk->refused, why);
 	else if (ssl_error == SSL_ERROR_ZERO_RETURN)
