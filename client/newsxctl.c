@@ -19,7 +19,8 @@ static const char usage_text[] =
 	"usage: newsxctl key new --name NAME --out DIR\n"
 	"       newsxctl key pin FILE.crt\n"
 	"       newsxctl publish --server HOST:PORT --server-pin PIN --identity DIR/NAME\n"
-	"                        [--channel CHANNEL] [--json] FILE...\n"
+	"                        [--channel CHANNEL] [--state FILE] [--json]\n"
+	"                        FILE...\n"
 	"       newsxctl subscribe --server HOST:PORT --server-pin PIN --identity DIR/NAME\n"
 	"                          --subscription NAME --out DIR [--exec COMMAND]\n"
 	"                          [--count N] [--idle-exit SECONDS] [--json]\n"
@@ -40,12 +41,13 @@ enum option_id {
 	OPT_COUNT,
 	OPT_IDLE_EXIT,
 	OPT_NAME,
+	OPT_STATE,
 };
 
 struct arguments {
 	const char *pins[TRUST_PINS_MAX];
 	struct link_conf link;
-	const char *channel, *subscription, *out, *exec, *name;
+	const char *channel, *subscription, *out, *exec, *name, *state;
 	uint64_t count, idle_exit_s;
 	bool json, has_idle_exit;
 	char **rest;
@@ -113,6 +115,9 @@ static int take_option(struct arguments *a, int id, char *value)
 		return read_number(value, 0, &a->idle_exit_s)
 			       ? 0
 			       : usage_error("--idle-exit wants whole seconds, not ", value);
+	case OPT_STATE:
+		a->state = value;
+		return 0;
 	case OPT_NAME:
 		a->name = value;
 		return 0;
@@ -211,7 +216,10 @@ static int key_command(int argc, char **argv)
 static int publish_command(int argc, char **argv)
 {
 	static const struct option options[] = {
-		LINK_OPTIONS, { "channel", required_argument, NULL, OPT_CHANNEL }, { 0 }
+		LINK_OPTIONS,
+		{ "channel", required_argument, NULL, OPT_CHANNEL },
+		{ "state", required_argument, NULL, OPT_STATE },
+		{ 0 },
 	};
 	struct arguments a = { 0 };
 	int r = read_arguments(argc, argv, options, &a);
@@ -225,6 +233,7 @@ static int publish_command(int argc, char **argv)
 	return publish_run(&(struct publish_options){
 		.link = a.link,
 		.channel = a.channel,
+		.state = a.state,
 		.json = a.json,
 		.files = a.rest,
 		.files_n = a.rest_n,

@@ -57,6 +57,7 @@ void publish_free(struct publish **publish)
 {
 	if (*publish == NULL)
 		return;
+	held_close(&(*publish)->held);
 	input_done(&(*publish)->input);
 	queue_clear(&(*publish)->open);
 	for (int lane = 0; lane < LANES; lane++)
@@ -283,6 +284,7 @@ void offer_acked(struct publish *p, struct link *link, const struct ack *ack)
 	outcome.has_seq = true;
 	outcome.seq = ack->sequence;
 	report_outcome(&outcome, p->options->json);
+	held_note(&p->held, session_peer(link_session(link))->epoch, ack->sequence);
 	entry_free(entry);
 }
 

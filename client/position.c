@@ -1,5 +1,6 @@
 #include "client/position.h"
 #include "base/hash.h"
+#include "client/report.h"
 #include "client/text.h"
 
 #include <fcntl.h>
@@ -56,6 +57,10 @@ void position_epoch(struct position *position, uint64_t epoch)
 {
 	if (position->known && position->epoch == epoch)
 		return;
+	if (position->known)
+		report_words("the exchange was restored from a copy, or made anew: its positions "
+			     "count from another start; items may come again, those that are here "
+			     "are recognised");
 	position->known = false;
 	position->epoch = epoch;
 	position->at = 0;

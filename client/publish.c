@@ -12,6 +12,9 @@
 static void on_event(struct publish *p, struct link *link, struct session_event *event)
 {
 	switch (event->kind) {
+	case SESSION_HELLO:
+		held_check(&p->held, &event->hello);
+		break;
 	case SESSION_ANSWER:
 		offer_acked(p, link, &event->ack);
 		break;
@@ -168,7 +171,14 @@ int publish_run(const struct publish_options *options)
 		report_words("out of memory");
 		return 75;
 	}
+	if (held_open(&publish->held, options->state, options->link.identity, options->link.server,
+		      &why) < 0) {
+		report_words("%s", why.words);
+		publish_free(&publish);
+		return 2;
+	}
 	link_session_conf(&conf, options->link.identity);
+	held_say(&publish->held, &conf.hello);
 	publish_source(publish, &conf);
 	to.found = &found;
 	r = link_open(&to, &conf, &link, &why);
