@@ -1,64 +1,8 @@
-#include "core/pull.h"
 #include "base/log.h"
+#include "core/pull_priv.h"
 #include <stdlib.h>
 
-enum {
-	PIECE = 256 * 1024,         /* octets in one append to the store */
-	WINDOW_FIRST = 1024 * 1024, /* asked for and not yet on disk */
-	WINDOW_MOST = 8 * 1024 * 1024,
-};
-
-struct want {
-	struct want *next;
-	struct pull *pull;
-	struct link *link;
-	pull_done_fn *done;
-	void *arg;
-	unsigned index;
-	bool flash;
-};
-
-enum pull_state {
-	PULL_FINDING,   /* the store is asked what it has */
-	PULL_BEGINNING, /* the partial is made */
-	PULL_WAITING,   /* for a link, or for one of its 16 handles */
-	PULL_NEEDING,   /* octets come */
-	PULL_ENDING,    /* all octets are here; the store verifies */
-};
-
-struct pull {
-	struct map_node node; /* in exchange->pulls */
-	struct map_node by_handle;
-	struct pull *next_waiting; /* on link->needs_wait */
-	struct exchange *exchange;
-	struct partner *partner;
-	uint8_t sha256[32];
-	uint64_t size, number;
-	enum pull_state state;
-	struct want *wants;
-	struct link *link; /* that serves it, or whose handles it waits for */
-	uint64_t handle;
-	uint64_t got, asked, committed; /* offsets: received; asked for up to; on disk */
-	uint64_t asked_here;            /* octets asked of this link */
-	uint64_t window;
-	uint8_t *piece;
-	size_t piece_n;
-	uint64_t held; /* octets counted in inbound_held */
-	unsigned appends;
-	int64_t moved_ms;
-	bool failed;
-	struct store_part_find find;
-	struct store_part_begin begin;
-	unsigned requests;
-	bool over;
-};
-
-struct append {
-	struct store_part_append req;
-	struct pull *pull;
-};
-
-static void pull_needs_start(struct link *link);
+enum { WINDOW_FIRST = 1024 * 1024 }; /* asked for and not yet on disk, at first */
 
 static uint64_t pull_hash(const struct partner *partner, const uint8_t sha256[32])
 {
@@ -79,7 +23,7 @@ static struct pull *pull_find(struct exchange *exchange, const struct partner *p
 	return NULL;
 }
 
-static struct pull *pull_by_handle(struct link *link, uint64_t handle)
+struct pull *pull_by_handle(struct link *link, uint64_t handle)
 {
 	struct map_node *node = map_first(&link->handles, map_hash_u64(handle));
 
@@ -92,7 +36,7 @@ static struct pull *pull_by_handle(struct link *link, uint64_t handle)
 	return NULL;
 }
 
-static void pull_free(struct pull *pull)
+void pull_free(struct pull *pull)
 {
 	if (!pull->over || pull->requests > 0)
 		return;
@@ -102,7 +46,7 @@ static void pull_free(struct pull *pull)
 }
 
 /* off its link: handle stopped, no longer waiting there */
-static void pull_detach(struct pull *pull, bool stop)
+void pull_detach(struct pull *pull, bool stop)
 {
 	struct link *link = pull->link;
 	struct pull **at;
@@ -127,9 +71,6 @@ static void pull_detach(struct pull *pull, bool stop)
 		pull_needs_start(link);
 }
 
-/* what has come and does not fill a piece is written too: the partial keeps it */
-static void append_piece(struct pull *pull);
-
 static void pull_over(struct pull *pull)
 {
 	pull_detach(pull, true);
@@ -138,14 +79,14 @@ static void pull_over(struct pull *pull)
 		pull->wants = pull->wants->next;
 	}
 	if (!pull->failed && pull->piece_n > 0)
-		append_piece(pull);
+		pull_append(pull);
 	map_del(&pull->exchange->pulls, &pull->node);
 	pull->over = true;
 	pull_free(pull);
 }
 
 /* tell all that wait, and end */
-static void pull_end(struct pull *pull, int code, enum nx_retry retry, uint64_t number)
+void pull_end(struct pull *pull, int code, enum nx_retry retry, uint64_t number)
 {
 	struct want *want;
 
@@ -161,7 +102,7 @@ static void pull_end(struct pull *pull, int code, enum nx_retry retry, uint64_t 
 	pull_over(pull);
 }
 
-static bool pull_flash(const struct pull *pull)
+bool pull_flash(const struct pull *pull)
 {
 	for (const struct want *want = pull->wants; want != NULL; want = want->next)
 		if (want->flash)
@@ -170,7 +111,7 @@ static bool pull_flash(const struct pull *pull)
 }
 
 /* ask for as much as the window lets us */
-static void pull_ask(struct pull *pull)
+void pull_ask(struct pull *pull)
 {
 	uint64_t upto = pull->committed + pull->window;
 	uint64_t limit = 2 * pull->size + (1 << 20);
@@ -217,7 +158,7 @@ static void pull_start(struct pull *pull)
 enum { HANDLES_A_LINK = 16 };
 
 /* those that wait for a handle of this link: flash first, else in the order they came */
-static void pull_needs_start(struct link *link)
+void pull_needs_start(struct link *link)
 {
 	while (link->needs_wait != NULL && link->handles.n < HANDLES_A_LINK) {
 		struct pull **best = &link->needs_wait, *pull;
@@ -387,141 +328,6 @@ void pull_unwant(struct want **at)
 	free(want);
 }
 
-/* octets that did not have the hash that was promised: later once, never the second time */
-static enum nx_retry mismatch_retry(struct pull *pull)
-{
-	struct exchange *exchange = pull->exchange;
-	struct mismatch *slot = &exchange->mismatches[exchange->mismatch_next];
-
-	for (unsigned i = 0; i < MISMATCHES; i++) {
-		const struct mismatch *known = &exchange->mismatches[i];
-
-		if (known->partner == pull->partner->number &&
-		    memcmp(known->sha256, pull->sha256, 32) == 0)
-			return NX_NEVER;
-	}
-	slot->partner = pull->partner->number;
-	memcpy(slot->sha256, pull->sha256, 32);
-	exchange->mismatch_next = (exchange->mismatch_next + 1) % MISMATCHES;
-	return NX_LATER;
-}
-
-/* the part is whole and its hash is right: but it may stand under another number, for it is stored
- * once */
-static void appended(struct store_req *req, void *arg)
-{
-	struct append *append = arg;
-	struct pull *pull = append->pull;
-	struct exchange *exchange = pull->exchange;
-
-	pull->requests--;
-	pull->appends--;
-	pull->held -= append->req.n;
-	exchange->inbound_held -= append->req.n;
-	if (pull->over) {
-		if (req->code == 0 && append->req.complete)
-			store_unlease(exchange->store, append->req.number);
-		pull_free(pull);
-	} else if (req->code < 0) {
-		pull->failed = true;
-		log_warn("part.refused", kv_str("peer", pull->partner->name),
-			 kv_hex("part", pull->sha256, 8), kv_str("reason", nx_word(req->code)),
-			 kv_str("words", req->why.words));
-		count_refused(exchange, req->code);
-		pull_end(pull, req->code,
-			 req->code == NX_EMISMATCH ? mismatch_retry(pull) : nx_retry(req->code), 0);
-	} else if (append->req.complete) {
-		uint64_t number = append->req.number;
-
-		log_info("part.stored", kv_str("peer", pull->partner->name),
-			 kv_hex("part", pull->sha256, 8), kv_u64("bytes", pull->size));
-		pull_end(pull, 0, NX_LATER, number);
-		store_unlease(exchange->store, number);
-	} else {
-		pull->committed = append->req.committed;
-		if (pull->window < WINDOW_MOST &&
-		    exchange->inbound_held < exchange->conf->inbound_memory / 2)
-			pull->window *= 2;
-		pull_ask(pull);
-	}
-	free(append);
-}
-
-static void append_piece(struct pull *pull)
-{
-	struct append *append = calloc(1, sizeof(*append));
-
-	if (append == NULL) { /* the octets are lost to us: asked again from what is on disk */
-		pull->failed = true;
-		return;
-	}
-	append->pull = pull;
-	append->req = (struct store_part_append){
-		.req = { .kind = REQ_PART_APPEND,
-			 .done = appended,
-			 .arg = append,
-			 .urgent = pull_flash(pull) },
-		.number = pull->number,
-		.offset = pull->got - pull->piece_n,
-		.octets = pull->piece,
-		.n = pull->piece_n,
-	};
-	pull->piece = NULL;
-	pull->piece_n = 0;
-	pull->appends++;
-	pull->requests++;
-	store_submit(pull->exchange->store, &append->req.req);
-}
-
-static void take(struct pull *pull, struct slice octets)
-{
-	while (octets.n > 0 && !pull->failed) {
-		size_t n = PIECE - pull->piece_n;
-
-		if (pull->piece == NULL)
-			pull->piece = malloc(PIECE);
-		if (pull->piece == NULL) {
-			pull->failed = true;
-			return;
-		}
-		if (n > octets.n)
-			n = octets.n;
-		memcpy(pull->piece + pull->piece_n, octets.p, n);
-		pull->piece_n += n;
-		pull->got += n;
-		pull->held += n;
-		pull->exchange->inbound_held += n;
-		octets.p += n;
-		octets.n -= n;
-		if (pull->piece_n == PIECE || pull->got == pull->size)
-			append_piece(pull);
-	}
-}
-
-void pull_data(struct link *link, uint64_t handle, struct slice octets, bool done)
-{
-	struct pull *pull = pull_by_handle(link, handle);
-
-	link->data_in_ms = loop_now_ms(link->exchange->loop);
-	if (pull == NULL)
-		return;
-	pull->moved_ms = link->data_in_ms;
-	take(pull, octets);
-	if (pull->failed) {
-		pull_end(pull, NX_ENOMEM, NX_LATER, 0);
-		return;
-	}
-	if (pull->got == pull->size) {
-		pull->state = PULL_ENDING;
-		pull_detach(pull, false);
-		pull_needs_start(link);
-		return;
-	}
-	if (done && pull->piece_n > 0 && pull->appends == 0)
-		append_piece(
-			pull); /* all that was asked is here: on to disk, that more may be asked */
-}
-
 void pull_gone(struct link *link, uint64_t handle, const char *code)
 {
 	struct pull *pull = pull_by_handle(link, handle);
@@ -575,7 +381,7 @@ void pull_link_over(struct link *link)
 				continue;
 			pull_detach(pull, false);
 			if (pull->piece_n > 0)
-				append_piece(pull);
+				pull_append(pull);
 			if (pull->state == PULL_NEEDING || pull->state == PULL_WAITING)
 				pull_route(pull);
 		}
