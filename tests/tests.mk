@@ -49,6 +49,15 @@ $(B)/tests/fault/test_power: $(patsubst %.c,$(B)/%.o,$(POWER_SRC))
 power: $(B)/tests/fault/test_power
 	STATES=$(STATES) $<
 
+# what is preloaded into the daemon: a disk that stands still, an allocator that fails
+SHIMS      := $(patsubst %.c,$(B)/%.so,$(sort $(wildcard tests/fault/shim/*.c)))
+$(B)/tests/fault/shim/%.so: tests/fault/shim/%.c
+	@mkdir -p $(@D)
+	$(CC) $(STD) -O2 -Wall -Wextra -D_GNU_SOURCE -fPIC -shared -o $@ $<
+shims: $(SHIMS)
+mutants:
+	@python3 tests/fault/mutants/mutants.py
+
 # ---- fuzz targets: with replay.c they are plain programs; with clang's libFuzzer (.fuzz) they search
 FUZZ_SRC   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN   := $(patsubst %.c,$(B)/%,$(FUZZ_SRC))
@@ -83,7 +92,7 @@ all $(B)/newsxd $(B)/newsxctl $(UNIT_BIN) $(SCENE_BIN) $(FAULT_BIN) $(FUZZ_BIN):
 deps-build:
 	@tests/deps.sh build
 
-check-programs: all $(UNIT_BIN) $(SCENE_BIN) $(FAULT_BIN) $(FUZZ_BIN)
+check-programs: all $(SHIMS) $(UNIT_BIN) $(SCENE_BIN) $(FAULT_BIN) $(FUZZ_BIN)
 
 check: deps
 	@$(MAKE) --no-print-directory check-programs
@@ -96,7 +105,7 @@ check-fault: $(call only,$(FAULT_BIN))
 	@$(RUN) $^
 check-fuzz: $(call only,$(FUZZ_BIN))
 	@$(RUN) $^
-check-system: all
+check-system: all $(SHIMS)
 	@$(RUN) $(SYSTEM)
 check-lint lint:
 	@$(RUN) $(call only,$(LINT))
@@ -145,5 +154,5 @@ install: all
 	for users in $(wildcard systemd/*.sysusers); do \
 		install -D -m 0644 $$users $(DESTDIR)$(SYSUSERSDIR)/newsxd.conf; done
 
-.PHONY: power fuzz deps deps-build check check-programs check-unit check-scene check-fault check-fuzz \
+.PHONY: power shims mutants fuzz deps deps-build check check-programs check-unit check-scene check-fault check-fuzz \
 	check-system check-lint lint demo bench format install
