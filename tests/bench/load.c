@@ -87,7 +87,7 @@ static void push(struct member *member)
 
 	wire_pace(wire, now_ns());
 	for (int turn = 0; turn < 16; turn++) {
-		size_t most = wire->small_max < FRAME_SMALL ? wire->small_max : WIRE_OUT / 2;
+		size_t most = wire->small_max < FRAME_SMALL ? 1 : WIRE_OUT / 2;
 
 		if (wire->out_end - wire->out_start < most && wire_room(wire) > FRAME_FLOOR + 64) {
 			size_t n;

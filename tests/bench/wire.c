@@ -186,6 +186,7 @@ void wire_pace(struct wire *wire, int64_t now)
 	struct tcp_info info;
 	socklen_t n = sizeof(info);
 	uint64_t most;
+	int unsent;
 
 	if (now - wire->rate_ns < PACE_EVERY_NS)
 		return;
@@ -196,6 +197,11 @@ void wire_pace(struct wire *wire, int64_t now)
 		return;
 	most = info.tcpi_delivery_rate * (FRAME_NS / 1000) / 1000000;
 	wire->small_max = most < 1024 ? 1024 : most > SMALL_MOST ? SMALL_MOST : (size_t)most;
+	/* what waits in the kernel cannot be overtaken */
+	unsent = wire->small_max < 4096 ? 4096 : (int)wire->small_max;
+	if (unsent != wire->unsent)
+		setsockopt(wire->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+	wire->unsent = unsent;
 }
 
 void wire_close(struct wire *wire)

@@ -20,6 +20,7 @@ struct wire {
 	size_t out_start, out_end;
 	size_t small_max; /* the longest frame now */
 	int64_t rate_ns;
+	int unsent; /* what the kernel may hold of it */
 };
 /* identity: path without .key and .crt. NULL: a word on standard error */
 SSL_CTX *wire_context(const char *identity, bool server);
