@@ -326,6 +326,8 @@ static void fetched(struct store_req *req, void *arg)
 	if (cursor->queue != NULL) {
 		for (unsigned i = 0; i < fetch->n; i++)
 			take_fetched(claim, cursor, &fetch->items[i]);
+		if (cursor->n == 0)
+			queue_drop(claim, cursor);
 		if (fetch->skip_first != 0 && fetch->next > fetch->skip_first)
 			settle_run_add(claim, SETTLE_SKIPPED, fetch->skip_first, NULL,
 				       fetch->next - 1);
