@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "config/settings.h"
 #include "copying.h"
+#include "core/admit.h"
 #include "core/ask.h"
 #include "core/hub.h"
 #include "store/store.h"
@@ -85,7 +86,7 @@ static int check(struct conf **conf, const struct asked *asked)
 {
 	struct why why = { 0 };
 
-	if (conf_check_files(*conf, &why) < 0)
+	if (conf_check_files(*conf, &why) < 0 || admit_check(*conf, &why) < 0)
 		return complain(asked->file, &why, 1);
 	conf_print_rights(*conf, STDOUT_FILENO);
 	return 0;

@@ -12,6 +12,8 @@
  * returns 0; NX_ECONF with words; NX_ENOMEM */
 int admit_tls(const struct exchange *exchange, const struct conf *conf, tls_admit_fn *fn, void *arg,
 	      struct tls **ret, struct why *why);
+/* could admit_tls() read it all? the same answers, nothing kept: newsxd --check */
+int admit_check(const struct conf *conf, struct why *why);
 /* returns 0 and the partner; NX_EUNKNOWNKEY, NX_EEXPIRED; NX_ETOOMANY when it has all its
  * connections, unless this one is already in */
 int admit_partner(const struct exchange *exchange, const struct tls_peer *peer, bool in,
