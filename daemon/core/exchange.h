@@ -75,7 +75,7 @@ struct exchange {
 	struct counters count;
 	unsigned item_lines, item_lines_left_out; /* in this second */
 	bool stopping;
-	bool clock_suspect; /* then no certificate's time is acted upon */
+	bool clock_suspect;                      /* then no certificate's time is acted upon */
 	void (*wake)(void *arg, enum lane lane); /* a position is new: feeds may go on */
 	void (*newer)(void *arg, const uint8_t story[32], uint64_t sequence, bool kill);
 	void *arg;
