@@ -65,6 +65,12 @@ static int on_event(struct probe *p, struct session_event *event, struct why *wh
 		return 0;
 	case SESSION_BYE:
 		r = nx_code(event->bye.code, strlen(event->bye.code));
+		if (r == NX_ETWIN)
+			return step_fail(&p->found, STEP_CONNECTIONS,
+					 why_set(why, r,
+						 "another program with this key holds the "
+						 "connection, and a node has only one: end it, or "
+						 "make this one a key of its own"));
 		return why_set(why, r < 0 ? r : NX_EBYE, "the exchange says goodbye: %s%s%.150s",
 			       event->bye.code, event->bye.words[0] ? ": " : "", event->bye.words);
 	default:
@@ -148,11 +154,7 @@ static int greet(struct probe *p, struct why *why)
 	int r = until(p, &p->greeted, 2 * ANSWER_MS, why);
 
 	if (r < 0) {
-		fail(p,
-		     p->found.failed != STEP_NONE ? p->found.failed
-		     : r == NX_ETWIN              ? STEP_CONNECTIONS
-						  : STEP_HELLO,
-		     why->words);
+		fail(p, p->found.failed != STEP_NONE ? p->found.failed : STEP_HELLO, why->words);
 		return r;
 	}
 	SAY_OK(p, STEP_KEY, "the exchange %s knows our key %s",
@@ -298,7 +300,7 @@ static void talk(struct probe *p)
 		r = say_rate(p, &why);
 	}
 	if (r < 0)
-		fail(p, step, why.words);
+		fail(p, p->found.failed != STEP_NONE ? p->found.failed : step, why.words);
 	link_finish(p->link, NX_EBYE, "done", r < 0 ? 200 : FINISH_MS);
 }
 

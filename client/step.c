@@ -22,6 +22,8 @@ static const struct {
 	[STEP_CONNECTIONS] = { "connections", 20, false },
 	[STEP_HELLO]       = { "hello",       21, false },
 	[STEP_RATE]        = { "rate",        22, false },
+	[STEP_REVOKED]     = { "revoked",     23, true  },
+	[STEP_CERTIFICATE] = { "certificate", 24, true  },
 };
 /* clang-format on */
 

@@ -20,6 +20,8 @@ enum step {
 	STEP_CONNECTIONS,
 	STEP_HELLO,
 	STEP_RATE,
+	STEP_REVOKED,
+	STEP_CERTIFICATE,
 };
 /* filled while a link is opened, until the exchange has said HELLO */
 struct found {
@@ -36,6 +38,6 @@ const char *step_word(enum step step);
 int step_status(enum step step);
 /* does somebody have to do something before another try can succeed? */
 bool step_mends(enum step step);
-/* note the step that failed. returns code, which why_set() gave */
+/* note the step that failed, if it is the first. returns code, which why_set() gave */
 int step_fail(struct found *found, enum step step, int code);
 int64_t step_us(void); /* a stopwatch */

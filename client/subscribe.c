@@ -65,6 +65,7 @@ static void subscribed(struct subscriber *s, const struct subscribed *subscribed
 
 static void unsubscribed(struct subscriber *s, const struct unsubscribed *un)
 {
+	const struct hello *hello = session_peer(s->session);
 	int code = nx_code(un->code, strlen(un->code));
 	const char *words = un->words;
 
@@ -76,6 +77,9 @@ static void unsubscribed(struct subscriber *s, const struct unsubscribed *un)
 			"the "
 			"right name";
 	report_words("%s: %s: %s", s->options->subscription, un->code, words);
+	if (code == NX_ENOSUB && hello->has_rights)
+		report_words("this key may subscribe to: %s",
+			     hello->subscriptions[0] ? hello->subscriptions : "nothing");
 	subscriber_end(s, code == NX_ETAKENOVER || nx_retry(code) == NX_NEVER ? 1 : 75);
 }
 

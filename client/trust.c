@@ -188,12 +188,7 @@ static int refused(const struct trust *trust, const char *server, struct found *
 {
 	switch (trust->alert) {
 	case SSL_AD_BAD_CERTIFICATE:
-	case SSL_AD_UNSUPPORTED_CERTIFICATE:
-	case SSL_AD_CERTIFICATE_REVOKED:
-	case SSL_AD_CERTIFICATE_UNKNOWN:
-	case SSL_AD_UNKNOWN_CA:
-	case SSL_AD_ACCESS_DENIED:
-	case SSL_AD_CERTIFICATE_REQUIRED:
+	case SSL_AD_UNKNOWN_CA: /* nor who made it */
 		return step_fail(found, STEP_KEY,
 				 why_set(why, NX_EUNKNOWNKEY,
 					 "the exchange at %s does not know this key; give its "
@@ -204,8 +199,23 @@ static int refused(const struct trust *trust, const char *server, struct found *
 				 why_set(why, NX_EEXPIRED,
 					 "the exchange at %s says that our certificate has "
 					 "expired: make a new key with 'newsxctl key new' and give "
-					 "its operator the new pin",
+					 "its operator the new pin, or get a new one from your CA",
 					 server));
+	case SSL_AD_CERTIFICATE_REVOKED:
+		return step_fail(found, STEP_REVOKED,
+				 why_set(why, NX_EREVOKED,
+					 "the exchange at %s says that our certificate is revoked: "
+					 "ask who made it for a new one",
+					 server));
+	case SSL_AD_UNSUPPORTED_CERTIFICATE:
+	case SSL_AD_CERTIFICATE_UNKNOWN:
+	case SSL_AD_CERTIFICATE_REQUIRED:
+	case SSL_AD_DECRYPT_ERROR:
+		return step_fail(found, STEP_CERTIFICATE,
+				 why_set(why, NX_EHANDSHAKE,
+					 "the exchange at %s cannot use our certificate (%s); its "
+					 "log says why",
+					 server, SSL_alert_desc_string_long(trust->alert)));
 	case SSL_AD_HANDSHAKE_FAILURE:
 		return step_fail(
 			found, STEP_CONNECTIONS,

@@ -352,6 +352,22 @@ static int source_part(void *arg, uint64_t handle, uint64_t offset, uint8_t *to,
 	return peer->link.over ? NX_ENOTOPEN : serve_part(&peer->link, handle, offset, to, n);
 }
 
+/* what this partner may do here, for its own eyes: a later reload does not change what was said */
+static void say_rights(const struct conf *conf, const struct conf_partner *partner,
+		       struct hello *hello)
+{
+	bool more = true;
+
+	hello->has_rights = true;
+	for (unsigned i = 0; i < partner->publish.n && more; i++)
+		more = rights_add(hello->publish, slice_str(partner->publish.v[i]));
+	more = true;
+	for (unsigned i = 0; i < conf->subscriptions_n && more; i++)
+		if (strcmp(conf->subscriptions[i].partner, partner->name) == 0)
+			more = rights_add(hello->subscriptions,
+					  slice_str(conf->subscriptions[i].name));
+}
+
 static struct session *session_for(struct peer *peer)
 {
 	const struct exchange *exchange = peer->link.exchange;
@@ -382,6 +398,7 @@ static struct session *session_for(struct peer *peer)
 				      .envelope = (uint32_t)conf->envelope_max,
 				      .parts = conf->parts_max,
 				      .part = conf->part_max };
+	say_rights(conf, peer->link.partner->conf, hello);
 	return session_new(&sc, loop_now_ms(exchange->loop));
 }
 

@@ -97,6 +97,33 @@ static void silence_pings_then_closes(void **state)
 	assert_int_equal(session_tick(a->session, 120400, &next_ms), NX_EIDLE);
 }
 
+/* a row of long PINGs, for whom it may concern: the last says so */
+static void pings_come_when_asked_for(void **state)
+{
+	size_t pipe_n;
+	unsigned before;
+
+	(void)state;
+	session_ping(a->session, 3, SIZE_MAX); /* HELLO comes first */
+	talk(a, b);
+	assert_true(heard_last(&a->heard, SESSION_PONG)->pong.last);
+	before = heard_count(&a->heard, SESSION_PONG);
+	session_ping(a->session, 2, SIZE_MAX);
+	for (int i = 0; i < 2; i++) {
+		assert_true(session_wants(a->session));
+		pipe_n = a->pipe_n;
+		assert_true(side_speak(a));
+		assert_int_equal(a->pipe_n - pipe_n, FRAME_HEADER + FRAME_FLOOR);
+		assert_int_equal(side_listen(b, 100), 0);
+		assert_int_equal(side_listen(b, SIZE_MAX), 0);
+		assert_true(side_speak(b));
+		assert_int_equal(side_listen(a, SIZE_MAX), 0);
+		assert_int_equal(heard_count(&a->heard, SESSION_PONG), before + 1 + i);
+		assert_int_equal(heard_last(&a->heard, SESSION_PONG)->pong.last, i == 1);
+	}
+	assert_false(session_wants(a->session));
+}
+
 static void only_the_latest_ping_is_answered(void **state)
 {
 	static struct heard heard;
@@ -183,6 +210,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TALK(claims_are_given_refused_released_and_taken),
 		TALK(silence_pings_then_closes),
+		TALK(pings_come_when_asked_for),
 		TALK(only_the_latest_ping_is_answered),
 		TALK(after_bye_answers_still_flow),
 		TALK(reserved_and_unknown_answers),

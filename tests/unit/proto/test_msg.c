@@ -79,8 +79,80 @@ static void hellos_say_what_they_say(void **state)
 	assert_true(hello.has_restored && hello.restored_epoch == 10);
 	assert_int_equal(hello.restored_sequence, 40);
 	assert_false(hello.has_held);
+	assert_false(hello.has_rights);
+	hello = msg_of("hello-rights").hello;
+	assert_true(hello.has_rights);
+	assert_string_equal(hello.publish, "kpl.* joint");
+	assert_string_equal(hello.subscriptions, "");
 	hello = msg_of("hello-least").hello;
 	assert_memory_equal(&hello.max, &limits_floor, sizeof(limits_floor));
+}
+
+static int hello_of(const char *text, struct hello *ret)
+{
+	struct frame frame = { .type = FRAME_HELLO, .payload = slice_str(text) };
+	struct msg msg;
+	int r = msg_read(&frame, &msg, NULL);
+
+	*ret = msg.hello;
+	return r;
+}
+
+static void rights_are_names_and_nothing_else(void **state)
+{
+	static const char *const wrong[] = {
+		"[]",
+		"{\"publish\":\"kpl.*\"}",
+		"{\"publish\":[1]}",
+		"{\"publish\":[\"\"]}",
+		"{\"publish\":[\"a b\"]}",
+		"{\"subscriptions\":[\"a\\u001b\"]}",
+		"{\"subscriptions\":[\"\\u0e81\"]}",
+		"{\"subscriptions\":["
+		"\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		"aaa\"]}",
+	};
+	struct hello hello;
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		snprintf(text, sizeof(text), "{\"node\":\"x\",\"epoch\":\"1\",\"rights\":%s}",
+			 wrong[i]);
+		if (hello_of(text, &hello) != NX_EHELLO)
+			fail_msg("%s is taken", text);
+	}
+	assert_int_equal(hello_of("{\"node\":\"x\",\"epoch\":\"1\",\"rights\":{\"new\":1,"
+				  "\"subscriptions\":[\"a\",\"...\",\"b\"]}}",
+				  &hello),
+			 0);
+	assert_string_equal(hello.publish, "");
+	assert_string_equal(hello.subscriptions, "a ...");
+}
+
+static void rights_are_cut_with_a_mark(void **state)
+{
+	char list[RIGHTS_SIZE + 8], name[64];
+
+	(void)state;
+	for (size_t n = 1; n < sizeof(name); n++) { /* every length against the end of the list */
+		size_t kept = 0;
+
+		memset(list, 0, RIGHTS_SIZE);
+		memset(list + RIGHTS_SIZE, '!', 8);
+		memset(name, 'x', n);
+		while (rights_add(list, slice_of(name, n)))
+			kept++;
+		assert_false(rights_add(list, slice_of(name, 1)));
+		assert_memory_equal(list + RIGHTS_SIZE, "!!!!!!!!", 8);
+		assert_int_equal(strlen(list), kept * (n + 1) + strlen(RIGHTS_CUT));
+		assert_string_equal(list + kept * (n + 1), RIGHTS_CUT);
+		assert_true(strlen(list) + n + 1 >= RIGHTS_SIZE - 1);
+	}
+	memset(list, 0, sizeof(list));
+	assert_true(rights_add(list, slice_str("a..."))); /* not the mark */
+	assert_true(rights_add(list, slice_str("b")));
+	assert_string_equal(list, "a... b");
 }
 
 static void claims_say_what_they_say(void **state)
@@ -191,25 +263,11 @@ static void answers_say_what_they_say(void **state)
 static void writers_make_the_vectors(void **state)
 {
 	static const char *const written[] = {
-		"hello",
-		"hello-held",
-		"hello-restored",
-		"credit-flash",
-		"credit-routine",
-		"subscribe",
-		"subscribe-position",
-		"subscribed",
-		"unsubscribe",
-		"unsubscribed",
-		"need",
-		"stop",
-		"gone",
-		"withdraw",
-		"refuse-later",
-		"refuse-never",
-		"ping",
-		"pong",
-		"bye",
+		"hello",        "hello-held",     "hello-restored", "hello-rights",
+		"credit-flash", "credit-routine", "subscribe",      "subscribe-position",
+		"subscribed",   "unsubscribe",    "unsubscribed",   "need",
+		"stop",         "gone",           "withdraw",       "refuse-later",
+		"refuse-never", "ping",           "pong",           "bye",
 	};
 	uint8_t octets[4096];
 
@@ -274,6 +332,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hellos_say_what_they_say),
+		cmocka_unit_test(rights_are_names_and_nothing_else),
+		cmocka_unit_test(rights_are_cut_with_a_mark),
 		cmocka_unit_test(claims_say_what_they_say),
 		cmocka_unit_test(items_say_what_they_say),
 		cmocka_unit_test(parts_say_what_they_say),
