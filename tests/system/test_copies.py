@@ -1,0 +1,400 @@
+"""test_copies.py - --backup under load, --restore, --convert, and the manual's commands for them, run as they stand there."""
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+
+from cases import check, give, holds, octets, picture, reader
+from kit import NEWSXD, ROOT, WAIT_S, Exchange, Failed
+from newsx import Link, story
+
+PARTNERS = {"pub": 'publish = {"*"}', "photos": 'publish = {"*"}', "live": 'read = {"*"}', "archive": 'read = {"*"}'}
+SUBSCRIPTIONS = {"live": 'partner = "live" channels = {"*"} start = "all"',
+                 "archive": 'partner = "archive" channels = {"*"} start = "all"'}
+
+
+def exchange():
+    return Exchange(PARTNERS, SUBSCRIPTIONS, size="192MiB")
+
+
+def newsxd(x, *args, timeout=None, check_status=0):
+    got = subprocess.run([NEWSXD, "--config", x.config, *args], text=True, capture_output=True,
+                         timeout=timeout or 6 * WAIT_S, check=False)
+    if check_status is not None and got.returncode != check_status:
+        raise Failed("newsxd %s: exit %d\n%s%s" % (" ".join(args), got.returncode, got.stdout, got.stderr))
+    return got
+
+
+def note(folder):
+    with open(os.path.join(folder, "backup.txt"), encoding="utf-8") as file:
+        return dict(line.rstrip("\n").split(" ", 1) for line in file)
+
+
+def wait_for(fact, what, seconds=None):
+    end = time.monotonic() + (seconds or WAIT_S)
+    while not fact():
+        holds(time.monotonic() < end, what)
+
+
+class Load:
+    """a publisher of stories, one of photos and a subscriber, each a thread of its own, until stop()"""
+
+    def __init__(self, x):
+        self.x, self.going, self.failed = x, True, None
+        self.acked, self.sent, self.live = [], {}, 0  # (when, seconds, sequence); {uri: hash of part or None}
+        self.count = threading.Condition()
+        self.threads = [threading.Thread(target=self._run, args=(f,), daemon=True)
+                        for f in (self._stories, self._photos, self._live)]
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self, function):
+        try:
+            function()
+        except Exception as error:  # pylint: disable=broad-except
+            if self.going:
+                self.failed = error
+                raise
+
+    def _note(self, begun, sequence):
+        with self.count:
+            self.acked.append((time.monotonic(), time.monotonic() - begun, sequence))
+            self.count.notify_all()
+
+    def _stories(self):
+        with Link(self.x.port, self.x.keys["pub"].identity) as link:
+            n = 0
+            while self.going:
+                n += 1
+                uri = "urn:load:story:%d" % n
+                self.sent[uri] = None
+                begun = time.monotonic()
+                ident = link.publish(octets(story(uri, body_text="news " * 800)), {"channel": "a.b"})
+                check(link.answer(ident), "stored", uri)
+                self._note(begun, link.sequence)
+
+    def _photos(self):
+        with Link(self.x.port, self.x.keys["photos"].identity) as link:
+            n = 0
+            while self.going:
+                n += 1
+                uri = "urn:load:photo:%d" % n
+                document, envelope, parts = picture(uri, size=150000, name="p%d.jpg" % n)
+                self.sent[uri] = next(iter(parts)).hex()
+                check(give(link, octets(document), {"channel": "a.b", **envelope}, parts), "stored", uri)
+                with self.count:
+                    self.acked.append((time.monotonic(), None, link.sequence))
+
+    def _live(self):
+        with reader(self.x, "live", "live") as link:
+            while self.going:
+                head, _, _ = link.receive()
+                link.ack(head["id"])
+                self.live += 1
+
+    def wait(self, n):
+        """n more stories acknowledged"""
+        with self.count:
+            goal = len(self.acked) + n
+            if not self.count.wait_for(lambda: len(self.acked) >= goal or self.failed, 3 * WAIT_S) or self.failed:
+                raise Failed("the load stands still: %s" % self.failed)
+
+    def stop(self):
+        self.going = False
+        for thread in self.threads[:2]:
+            thread.join(WAIT_S)
+        holds(self.failed is None, self.failed)
+
+
+def p99(acked, begin, end):
+    times = sorted(s for at, s, _ in acked if s is not None and begin <= at <= end)
+    return (times[int(len(times) * 0.99)] * 1000, len(times)) if times else (0.0, 0)
+
+
+def read_all(x, until):
+    """what the archive is owed: {sequence: (uri, hash of its part or None)}, until that sequence came"""
+    got = {}
+    with reader(x, "archive", "archive") as link:
+        while until not in got:
+            head, envelope, document = link.receive()
+            part = envelope["parts"][0] if envelope.get("parts") else None
+            if part:
+                data = link.fetch(bytes.fromhex(part["sha256"]), part["size"])
+                check(hashlib.sha256(data).hexdigest(), part["sha256"], "a photo")
+            got[head["sequence"]] = (json.loads(document)["uri"], part and part["sha256"])
+            link.ack(head["id"])
+    return got
+
+
+def write_story(folder, uri):
+    path = os.path.join(folder, uri.rsplit(":", 1)[1] + ".json")
+    with open(path, "wb") as file:
+        file.write(octets(story(uri)))
+    return path
+
+
+def test_a_backup_under_load_holds_an_exact_prefix_and_comes_back():
+    x = exchange()
+    with x:
+        copy, inbox = os.path.join(x.folder, "copy"), os.path.join(x.folder, "inbox")
+        ctl = lambda uri: x.ctl("publish", "pub", "--channel", "a.b", write_story(x.folder, uri))
+        check(ctl("urn:ctl:one").returncode, 0, "newsxctl publish")
+        check(x.ctl("subscribe", "live", "--subscription", "live", "--out", inbox, "--count", "1").returncode, 0, "subscribe")
+        load = Load(x)
+        load.wait(150)
+        quiet = time.monotonic()
+        load.wait(400)
+        before = {sequence for _, _, sequence in load.acked}
+        begin = time.monotonic()
+        said = newsxd(x, "--backup", copy, "--rate", "16").stdout
+        end = time.monotonic()
+        load.wait(100)
+        load.stop()
+        check(ctl("urn:ctl:two").returncode, 0, "newsxctl publish")
+        highest = max(s for _, _, s in load.acked) + 1
+        print("backup of %.1f MiB in %.1f s beside the load; acknowledgement p99 %.1f ms of %d without, %.1f ms of %d with" % (
+            (int(note(copy)["items-octets"]) + int(note(copy)["photos-octets"])) / 2**20, end - begin,
+            *p99(load.acked, quiet, begin), *p99(load.acked, begin, end)), flush=True)
+        facts = note(copy)
+        last, epoch = int(facts["sequence"]), facts["epoch"]
+        check(facts["faults"], "0", "faults of the copy")
+        holds("verified" in said and not os.path.exists(copy + ".new"), said)
+        holds(before <= set(range(1, last + 1)), "acknowledged before the backup, and not in it")
+        holds(last < highest, "nothing was stored during the backup: no load")
+        x.stop()
+        x.verify()
+
+        said = newsxd(x, "--restore", copy).stdout
+        kept = re.search(r"kept as (\S+);", said).group(1)
+        holds(os.path.isfile(os.path.join(kept, "items", "data.mdb")), said)
+        check(newsxd(x, "--convert").stdout.count("nothing to do"), 1, "--convert")
+        x.restart()
+        x.verify()
+        got = read_all(x, last)
+        check(sorted(got), list(range(1, last + 1)), "sequences of the copy")
+        for uri, part in got.values():
+            check(part, load.sent.get(uri), "the part of " + uri)
+
+        # publishers learn of it, by hand and with newsxctl; once
+        mark = x.mark()
+        with Link(x.port, x.keys["photos"].identity, held={"epoch": epoch, "sequence": highest}) as link:
+            holds(link.peer["epoch"] != epoch, "the epoch is the old one")
+            check(link.peer["restored"], {"epoch": epoch, "sequence": last}, "HELLO restored")
+            check(link.peer["last"], last, "HELLO last")
+            line = x.log("store.rewound", since=mark)
+            check((line["lost"], line["told-by"], line["level"]), (str(highest - last), "photos", "err"), "store.rewound")
+        told = ctl("urn:ctl:two")
+        check(told.returncode, 0, told.stderr)
+        holds("was restored from a copy and has lost" in told.stderr and "seq above %d" % last in told.stderr, told.stderr)
+        told = ctl("urn:ctl:two")
+        holds("duplicate" in told.stdout and "restored" not in told.stderr, told.stdout + told.stderr)
+
+        # subscribers go on where the copy stood
+        goes = x.ctl("subscribe", "live", "--subscription", "live", "--out", inbox, "--idle-exit", "1")
+        check(goes.returncode, 0, goes.stderr)
+        holds("restored from a copy" in goes.stderr and "urn:ctl:two" in goes.stdout, goes.stdout[-500:] + goes.stderr)
+        x.stop()
+        x.verify()
+
+
+def with_photos(x, n=3, size=4 << 20, name="big"):
+    with Link(x.port, x.keys["photos"].identity) as link:
+        for i in range(n):
+            document, envelope, parts = picture("urn:%s:%d" % (name, i), size=size)
+            check(give(link, octets(document), {"channel": "a.b", **envelope}, parts), "stored")
+
+
+def test_a_backup_that_is_killed_leaves_the_store_as_it_was():
+    with exchange() as x:
+        with_photos(x)
+        copy = os.path.join(x.folder, "copy")
+        for name in ("items", "photos"):
+            child = subprocess.Popen([NEWSXD, "--config", x.config, "--backup", copy, "--rate", "1"],
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            wait_for(lambda n=name: os.path.exists(os.path.join(copy + ".new", n, "data.mdb")), "no copy is under way")
+            child.kill()
+            child.wait(WAIT_S)
+            holds(not os.path.exists(copy), "half a copy has the name of a whole one")
+        with_photos(x, 1, name="more")  # the daemon goes on
+        newsxd(x, "--backup", copy)
+        check(note(copy)["sequence"], "4", "what the copy holds")
+        holds(not os.path.exists(copy + ".new"), "what the killed ones left")
+        again = newsxd(x, "--backup", copy, check_status=1)
+        holds("there already" in again.stderr, again.stderr)
+        x.stop()
+        x.verify()
+
+
+def test_a_restore_that_is_killed_leaves_a_whole_store():
+    with exchange() as x:
+        with_photos(x, 8)
+        copy, store = os.path.join(x.folder, "copy"), os.path.join(x.folder, "store")
+        newsxd(x, "--backup", copy)
+        busy = newsxd(x, "--restore", copy, check_status=75)
+        holds("stop it first" in busy.stderr, busy.stderr)
+        with Link(x.port, x.keys["pub"].identity) as link:
+            check(give(link, octets(story("urn:after")), {"channel": "a.b"}), "stored")
+        x.stop()
+        killed = 0
+        for name in ("items", "photos", "photos"):
+            child = subprocess.Popen([NEWSXD, "--config", x.config, "--restore", copy], stdout=subprocess.DEVNULL)
+            path = os.path.join(store + ".restoring", name, "data.mdb")
+            while child.poll() is None and not os.path.exists(path):
+                pass
+            child.kill()
+            killed += child.wait(WAIT_S) != 0
+            x.restart()
+            with Link(x.port, x.keys["pub"].identity) as link:
+                holds(link.peer["last"] in (8, 9), link.peer)
+                check(link.peer["last"] == 8, "restored" in link.peer, "one store or the other")
+            x.stop()
+            x.verify()
+        holds(killed, "none was killed in time")
+        newsxd(x, "--restore", copy)
+        holds(not os.path.exists(store + ".restoring"), "what the killed ones left")
+        x.restart()
+        check(len(read_all(x, 8)), 8, "items restored")
+
+
+def test_a_full_disk_leaves_nothing_half():
+    probe = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False)
+    if os.geteuid() != 0 or probe.returncode != 0:
+        print("needs root and a mount: SKIP")
+        return
+    with exchange() as x:
+        with_photos(x)
+        copy, disk = os.path.join(x.folder, "copy"), os.path.join(x.folder, "disk")
+        os.mkdir(disk)
+        small = lambda size, script: subprocess.run(
+            ["unshare", "-m", "sh", "-c", "mount -t tmpfs -o size=%s none %s && { %s; }" % (size, disk, script)],
+            text=True, capture_output=True, timeout=3 * WAIT_S, check=False)
+        for size in ("100k", "2m", "8m"):
+            got = small(size, "%s --config %s --backup %s/copy; echo $?; ls -A %s" % (NEWSXD, x.config, disk, disk))
+            check(got.stdout.split(), ["1"], "exit status and what is left: " + got.stderr)
+            holds("No space left on device" in got.stderr, got.stderr)
+        newsxd(x, "--backup", copy)
+        x.stop()
+        shutil.copytree(os.path.join(x.folder, "keys"), os.path.join(x.folder, "etc", "keys"))
+        shutil.copy(x.config, os.path.join(x.folder, "etc"))
+        got = small("6m", "cp -r %s/etc/* %s && %s --config %s/newsxd.conf --restore %s; echo $?; ls -A %s %s/store" % (
+            x.folder, disk, NEWSXD, disk, copy, disk, disk))
+        holds("No space left on device" in got.stderr and "nothing was restored" in got.stderr, got.stderr)
+        check(sorted(got.stdout.split()), sorted(["1", disk + ":", "keys", "newsxd.conf", "store", disk + "/store:",
+                                                  "newsxd.lock"]), "what is left")
+        x.restart()
+        check(len(read_all(x, 3)), 3, "the store is as it was")
+
+
+# ---- the manual
+
+def commands(section):
+    """the lines of the blocks in a section of newsxd(8): (machine, command)"""
+    with open(os.path.join(ROOT, "man", "newsxd.8"), encoding="utf-8") as file:
+        text = file.read()
+    body = re.search(r"^\.Sh %s\n(.*?)^\.Sh " % section, text, re.M | re.S).group(1)
+    lines = [line for block in re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", body, re.M | re.S) for line in block.splitlines()]
+    return [re.match(r"(old|new|)# (.*)", line).groups() for line in lines]
+
+
+class Machine:
+    """/etc/newsxd, /var/lib/newsxd and /srv/backup of one machine; systemctl is us, apt-get and scp are stubs"""
+
+    def __init__(self, root, x):
+        self.root, self.x, self.said = root, x, ""
+        for folder in ("etc/newsxd", "var/lib/newsxd", "srv/backup", "bin"):
+            os.makedirs(os.path.join(root, folder), exist_ok=True)
+        os.symlink(NEWSXD, os.path.join(root, "bin", "newsxd"))
+        self.stub("apt-get", 'test "$1" = install')
+        self.stub("scp", 'for last; do :; done; to=$(echo "$last" | sed "s,^[^:]*:%s,%s,"); test "$1" = -rp; shift\n'
+                         'while [ $# -gt 1 ]; do cp -rp "$1" "$to"; shift; done' % (root, root.replace("/old", "/new")))
+
+    def stub(self, name, script):
+        path = os.path.join(self.root, "bin", name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh -eu\n%s\n" % script)
+        os.chmod(path, 0o755)
+
+    def run(self, command):
+        print("#", command, flush=True)
+        if command == "systemctl stop newsxd":
+            self.x.stop()
+        elif command == "systemctl start newsxd":
+            self.x.restart()
+        else:
+            for folder in ("/etc/newsxd", "/srv/backup"):
+                command = command.replace(folder, self.root + folder)
+            got = subprocess.run(["sh", "-ec", command], text=True, capture_output=True, timeout=3 * WAIT_S, check=False,
+                                 env={**os.environ, "PATH": self.root + "/bin:" + os.environ["PATH"]})
+            if got.returncode:
+                raise Failed("%s: exit %d\n%s%s" % (command, got.returncode, got.stdout, got.stderr))
+            self.said = got.stdout
+
+
+class Packaged(Exchange):
+    """the configuration in etc/newsxd, the store elsewhere, as a package has it"""
+
+    def configure(self):
+        super().configure()
+        with open(self.config, encoding="utf-8") as file:
+            text = file.read()
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(text.replace('directory = "store"', 'directory = "../../var/lib/newsxd/store"'))
+
+
+def put(x, uri):
+    with Link(x.port, x.keys["pub"].identity) as link:
+        answer = give(link, octets(story(uri)), {"channel": "a.b"})
+        return answer, link.peer
+
+
+def test_the_manuals_commands_do_what_the_manual_says():
+    top = tempfile.mkdtemp(prefix="newsxd-test.")
+    try:
+        root = os.path.join(top, "old")
+        os.makedirs(os.path.join(root, "etc/newsxd"))
+        x = Packaged(PARTNERS, SUBSCRIPTIONS, size="64MiB", folder=os.path.join(root, "etc/newsxd"))
+        old = Machine(root, x)
+        store = os.path.join(root, "var/lib/newsxd")
+        try:
+            x.start()
+            check(put(x, "urn:m:1")[0], "stored")
+            for _, command in commands("BACKUP"):
+                old.run(command)
+            check(put(x, "urn:m:2")[0], "stored")
+            for _, command in commands("RESTORING"):
+                old.run(command)
+            holds(re.search(r"^archive\s+archive\s+1 ", old.said, re.M), old.said)  # --owed is the last of them
+            answer, peer = put(x, "urn:m:2")
+            check((answer, peer["last"]), ("stored", 1), "after the restore")
+            check(len([n for n in os.listdir(store) if n.startswith("store.before-")]), 1, "the store set aside")
+
+            for _, command in commands("UPGRADING"):
+                old.run(command)
+                if "--convert" in command:
+                    holds("nothing to do" in old.said, old.said)
+            check(put(x, "urn:m:3")[0], "stored")
+            for _, command in commands("GOING BACK"):
+                old.run(command)
+            answer, peer = put(x, "urn:m:3")
+            check((answer, peer["last"]), ("stored", 2), "after going back")
+
+            os.makedirs(os.path.join(top, "new"))
+            new = Machine(os.path.join(top, "new"), x)
+            for machine, command in commands("MOVING TO ANOTHER MACHINE"):
+                if machine == "new":
+                    x.config = os.path.join(top, "new/etc/newsxd/newsxd.conf")
+                {"old": old, "new": new}[machine].run(command)
+            answer, peer = put(x, "urn:m:3")
+            check((answer, peer["last"]), ("duplicate", 3), "on the new machine")
+            check(sorted(read_all(x, 3)), [1, 2, 3], "what moved")
+            x.stop()
+            x.verify()
+        finally:
+            x.close()
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
