@@ -1,0 +1,152 @@
+"""The service under a real systemd, in a container: hardened, ready, reloaded, killed, restarted, hung."""
+import os
+import re
+import time
+
+from cases import check, holds
+from container import Container, Hammer, Unable, run, why_not
+from kit import NEWSXCTL, Failed
+
+CONFIG = """node { name = "exchange" }
+listen { address = {"127.0.0.1:7417"} }
+store { directory = "/var/lib/newsxd/store" size = 64MiB }
+limits { connections-per-address = 1000 }
+partner kpl { pin = {"%s"} publish = {"kpl.*"} connections = 1000 }
+"""
+EXPOSURE = 1.1
+
+
+def key(folder, name):
+    made = run(NEWSXCTL, "key", "new", "--name", name, "--out", folder).stdout
+    return os.path.join(folder, name), re.search(r"^pin (\S+)", made, re.M).group(1)
+
+
+def in_a_container(scene):
+    word = why_not()
+    try:
+        if word is None:
+            with Container() as box:
+                try:
+                    scene(box)
+                except Failed:
+                    print(box.journal() if box.nspawn else "")
+                    raise
+    except Unable as fault:
+        word = str(fault)
+    if word:
+        print("%s\nSKIP" % word)
+
+
+def settle_in(box):
+    """the unit, a user, keys and a configuration, as an operator would put them there"""
+    box.install()
+    box.boot()
+    box.inside("systemd-sysusers")
+    keys = box.root + "/etc/newsxd/keys"
+    exchange = key(keys, "exchange")
+    box.inside("chown", "-R", "root:newsxd", "/etc/newsxd")
+    for name, mode in (("", 0o750), ("/exchange.key", 0o640)):
+        os.chmod(keys + name, mode)
+    kpl = key(box.folder, "kpl")
+    with open(box.root + "/etc/newsxd/newsxd.conf", "w", encoding="utf-8") as file:
+        file.write(CONFIG % kpl[1])
+    box.ctl("daemon-reload")
+    return exchange[1], kpl[0]
+
+
+def publish(box, pin, identity, n):
+    path = "%s/story-%d.json" % (box.folder, n)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write('{"uri": "urn:box:%d", "version": "1", "type": "text", "headline": "x", "pubstatus": "usable", '
+                   '"versioncreated": "2026-11-22T10:00:00Z"}' % n)
+    done = run(*box.in_its_net(NEWSXCTL, "publish", "--server", "127.0.0.1:7417", "--server-pin", pin, "--identity",
+                               identity, "--channel", "kpl.news", path))
+    holds(done.stdout.startswith("stored urn:box:%d" % n), done.stdout + done.stderr)
+
+
+def kills_and_restarts(box, identity):
+    """nobody who connects is refused, and only who was already in falls with the process"""
+    hammer = Hammer(box, 7417, identity)
+    cuts, pid = [], box.show("MainPID")
+    hammer.served(20)
+    for how in ("kill", "kill", "restart", "reload", "kill", "restart"):
+        begin = time.monotonic()
+        if how == "kill":
+            box.ctl("kill", "-s", "KILL", "--kill-whom=main", "newsxd")
+        else:
+            box.ctl(how, "newsxd")
+        if how != "reload":
+            pid = box.until_new(pid)
+            cuts.append((begin, time.monotonic()))
+        hammer.served(20)
+    lines = hammer.stop()
+    bad = [line for line in lines if line["was"] != "ok"]
+    check([line for line in bad if line["was"] == "refused"], [], "refused")
+    for line in bad:
+        holds(any(line["begin"] < end and line["end"] > begin for begin, end in cuts), "broken without a cut: %r" % line)
+    holds(len(bad) <= len(cuts), "%d broken by %d cuts: %r" % (len(bad), len(cuts), bad))
+    worst = max(line["end"] - line["begin"] for line in lines)
+    print("%d connections, %d cuts: 0 refused, %d that were in fell with the process, the slowest took %.2f s"
+          % (len(lines), len(cuts), len(bad), worst))
+
+
+def test_under_systemd():
+    def scene(box):
+        pin, kpl = settle_in(box)
+        checked = box.inside("systemd-analyze", "verify", "/usr/lib/systemd/system/newsxd.service", ok=False)
+        check((checked.returncode, "newsxd" in checked.stdout + checked.stderr), (0, False), checked.stderr)
+        rated = box.inside("systemd-analyze", "security", "--offline=true", "--no-pager",
+                           "/usr/lib/systemd/system/newsxd.service", ok=False).stdout
+        exposure = float(re.search(r"exposure level for newsxd.service: ([0-9.]+)", rated).group(1))
+        holds(exposure <= EXPOSURE, "exposure %s\n%s" % (exposure, rated))
+
+        box.ctl("start", "newsxd")
+        check((box.show("ActiveState"), box.show("StatusText")), ("active", "serving"), "READY")
+        holds(int(box.show("NFileDescriptorStore")) == 1, "the listener is in the store")
+        publish(box, pin, kpl, 1)
+        pid = box.show("MainPID")
+        with open("/proc/%s/status" % host_pid(box), encoding="ascii") as file:
+            status = dict(line.split(":", 1) for line in file)
+        check(status["CapEff"].strip(), "0" * 16, "capabilities")
+        check((status["NoNewPrivs"].strip(), status["Seccomp"].strip()), ("1", "2"), "hardening")
+        box.ctl("reload", "newsxd")
+        check(box.show("MainPID"), pid, "a reload keeps the process")
+        kills_and_restarts(box, kpl)
+        publish(box, pin, kpl, 2)
+
+        os.makedirs(box.root + "/run/systemd/system/newsxd.service.d", exist_ok=True)
+        box.inside("sh", "-c", "mkdir -p /run/systemd/system/newsxd.service.d && "
+                   "printf '[Service]\\nWatchdogSec=1s\\n' > /run/systemd/system/newsxd.service.d/test.conf")
+        box.ctl("daemon-reload")
+        box.ctl("restart", "newsxd")
+        pid = box.show("MainPID")
+        time_to_bark(box, pid)
+        publish(box, pin, kpl, 3)
+        box.ctl("stop", "newsxd")
+        check((box.show("Result"), box.show("ExecMainStatus")), ("success", "0"), "stopped")
+
+    in_a_container(scene)
+
+
+def host_pid(box):
+    """the daemon as this machine numbers it"""
+    for path in os.listdir("/proc"):
+        try:
+            with open("/proc/%s/comm" % path, encoding="ascii") as file:
+                if file.read() != "newsxd\n":
+                    continue
+            if os.readlink("/proc/%s/ns/net" % path) == os.readlink("/proc/%s/ns/net" % box.leader):
+                return path
+        except OSError:
+            continue
+    raise Failed("no newsxd runs in there")
+
+
+def time_to_bark(box, pid):
+    """fed for three of its times; then the loop is stopped, and systemd starts another"""
+    end = time.monotonic() + 3
+    box.until("three seconds", lambda: time.monotonic() > end)
+    check((box.show("MainPID"), box.show("ActiveState")), (pid, "active"), "fed")
+    box.ctl("kill", "-s", "STOP", "--kill-whom=main", "newsxd")
+    box.until_new(pid)
+    holds("watchdog" in box.inside("journalctl", "-u", "newsxd", "--no-pager", "-n", "60").stdout.lower(), box.journal())
