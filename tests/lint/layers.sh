@@ -29,7 +29,7 @@ def room_of_file(path):
     for room in sorted(rooms, key=len, reverse=True):
         if path.startswith(room + '/') and '/' not in path[len(room) + 1:]:
             return room
-    return 'main' if path == 'daemon/main.c' else None
+    return 'main' if re.fullmatch(r'daemon/[a-z]+\.[ch]', path) else None  # daemon/*.c: the program itself
 
 def room_of_include(name):
     """proto/x.h is proto; base/x.h is daemon/base; client/x.h is client"""
