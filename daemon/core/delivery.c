@@ -19,6 +19,21 @@ struct delivery *delivery_find(struct link *link, uint64_t id)
 	return NULL;
 }
 
+static bool gives_parts(const struct delivery *delivery)
+{
+	return delivery->parts != NULL && delivery->claim != NULL &&
+	       delivery->withdrawn == SETTLE_ACKED;
+}
+
+static uint64_t another_with_part(struct link *link, uint64_t part)
+{
+	for (const struct delivery *d = link->oldest; d != NULL; d = d->after)
+		for (unsigned i = 0; gives_parts(d) && i < d->parts->n; i++)
+			if (d->parts->v[i].number == part)
+				return d->id;
+	return 0;
+}
+
 void delivery_free(struct delivery **at)
 {
 	struct delivery *delivery = *at;
@@ -35,7 +50,7 @@ void delivery_free(struct delivery **at)
 	else
 		link->newest = delivery->before;
 	if (delivery->parts != NULL)
-		serve_delivery_over(link, delivery->id);
+		serve_delivery_over(link, delivery->id, another_with_part);
 	hot_parts_unref(&delivery->parts);
 	hot_unref(&delivery->hot);
 	free(delivery);
@@ -124,10 +139,9 @@ const struct store_part *delivery_part(struct link *link, const struct need *nee
 	for (struct delivery *d = link->oldest; d != NULL; d = d->after) {
 		const struct store_part *part = part_of(d, need->sha256);
 
-		if (part == NULL || d->claim == NULL || d->withdrawn != SETTLE_ACKED)
+		if (part == NULL || !gives_parts(d) || need->length > d->budget)
 			continue;
-		if (need->offset >= part->size || need->length > part->size - need->offset ||
-		    need->length > d->budget)
+		if (need->offset >= part->size || need->length > part->size - need->offset)
 			return NULL;
 		d->budget -= need->length;
 		*ret_id = d->id;

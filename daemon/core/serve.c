@@ -158,7 +158,7 @@ void serve_stop(struct link *link, uint64_t handle)
 		serve_close(serve);
 }
 
-static void serve_each(struct link *link, bool all, uint64_t id)
+static void serve_each(struct link *link, uint64_t id, serve_heir_fn *heir)
 {
 	for (size_t i = 0; i < link->serves.cap && link->serves.n > 0; i++) {
 		struct map_node *node = link->serves.slots[i], *next;
@@ -167,21 +167,24 @@ static void serve_each(struct link *link, bool all, uint64_t id)
 			struct serve *serve = container_of(node, struct serve, node);
 
 			next = node->next;
-			if (!all && serve->id != id)
+			if (heir != NULL && serve->id != id)
 				continue;
-			if (!all)
+			serve->id = heir == NULL ? 0 : heir(link, serve->part);
+			if (serve->id != 0)
+				continue;
+			if (heir != NULL)
 				session_gone(link->session, serve->handle, NX_ENOTOPEN);
 			serve_close(serve);
 		}
 	}
 }
 
-void serve_delivery_over(struct link *link, uint64_t id)
+void serve_delivery_over(struct link *link, uint64_t id, serve_heir_fn *heir)
 {
-	serve_each(link, false, id);
+	serve_each(link, id, heir);
 }
 
 void serve_link_over(struct link *link)
 {
-	serve_each(link, true, 0);
+	serve_each(link, 0, NULL);
 }

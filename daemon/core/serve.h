@@ -14,6 +14,8 @@ int serve_open(struct link *link, const struct need *need, const struct store_pa
 /* session's source: as session_source.part */
 int serve_part(struct link *link, uint64_t handle, uint64_t offset, uint8_t *to, size_t n);
 void serve_stop(struct link *link, uint64_t handle);
-void serve_delivery_over(struct link *link,
-			 uint64_t id); /* its item is answered: GONE for what is still asked */
+/* its item is answered: what is still asked goes on for another item that is open here and has the
+ * same part (heir() tells its id, 0 = there is none), else GONE */
+typedef uint64_t serve_heir_fn(struct link *link, uint64_t part);
+void serve_delivery_over(struct link *link, uint64_t id, serve_heir_fn *heir);
 void serve_link_over(struct link *link);

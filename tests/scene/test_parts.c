@@ -337,6 +337,31 @@ static void a_withdrawn_item_lets_go_of_its_photo(void **state)
 	photo_done(&photo);
 }
 
+/* both are open and both ask; the answer to the first must not take the photo from the second */
+static void a_reader_of_two_items_with_one_photo_gets_both(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
+	struct photo photo = photo_of(13, 300000);
+
+	(void)state;
+	vna->answers = true;
+	actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	actor_publish(kpl, .uri = "urn:b", .photo = &photo);
+	stage_settle(stage);
+	line_slow(vna->line, 1000, 1024);
+	actor_subscribe(vna, "all");
+	stage_later(stage, 2000);
+	assert_int_equal(vna->gots_n, 2);
+	assert_int_equal(vna->gones_n, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(vna->gots[i]->answered);
+		assert_memory_equal(vna->gots[i]->photo, photo.octets, photo.n);
+	}
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -351,6 +376,7 @@ int main(void)
 		cmocka_unit_test(a_wrong_hash_is_later_once_and_then_never),
 		cmocka_unit_test(anothers_photo_is_sent_whole_though_it_is_here),
 		cmocka_unit_test(what_was_delivered_whole_is_had),
+		cmocka_unit_test(a_reader_of_two_items_with_one_photo_gets_both),
 		cmocka_unit_test(many_photos_open_sixteen_needs),
 		cmocka_unit_test(a_withdrawn_item_lets_go_of_its_photo),
 	};
