@@ -297,11 +297,11 @@ SSL *tls_begin(struct tls *tls, int fd, struct tls_talk *talk)
 	ssl = SSL_new(tls->ctx);
 	if (ssl == NULL)
 		return NULL;
-	if (SSL_set_fd(ssl, fd) != 1) {
+	/* its callbacks take `talk` for granted */
+	if (SSL_set_fd(ssl, fd) != 1 || SSL_set_app_data(ssl, talk) != 1) {
 		SSL_free(ssl);
 		return NULL;
 	}
-	SSL_set_app_data(ssl, talk);
 	SSL_set_accept_state(ssl);
 	return ssl;
 }
