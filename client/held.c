@@ -11,8 +11,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define HEAD_LEN 38 /* 16 hex, blank, 20 digits, blank: always as long, so that a line stays put   \
-		     */
+/* 16 hex, blank, 20 digits, blank: always as long, so that a line stays where it is */
+#define HEAD_LEN   38
 #define FILE_MOST  65536
 #define SERVER_MAX 300
 #define SAVE_MS    200
@@ -91,9 +91,7 @@ void held_say(const struct held *held, struct hello *mine)
 	mine->held_sequence = held->sequence;
 }
 
-#define AGAIN                                                                                      \
-	"publish again what was answered with a seq above %" PRIu64 "; what is there is a "        \
-								    "duplicate"
+#define AGAIN "publish again what was answered with a seq above %" PRIu64 "; a copy is recognised"
 
 /* under the same epoch: somebody put old files in place of the store */
 static void check_last(struct held *held, const struct hello *theirs)

@@ -7,7 +7,7 @@
 struct publish_options {
 	struct link_conf link;
 	const char *channel; /* NULL: the exchange decides */
-	const char *state; /* file that remembers what was acknowledged; NULL: IDENTITY.held */
+	const char *state;   /* file that remembers what was acknowledged; NULL: IDENTITY.held */
 	bool json;
 	char *const *files; /* "-" = ninjs on standard input, one document a line */
 	unsigned files_n;

@@ -33,7 +33,7 @@ struct publish {
 	struct handle handles[HANDLES];
 	unsigned next_handle;
 	const struct session *session; /* of the link while there is one */
-	struct held held; /* what the exchange acknowledged to this key */
+	struct held held;              /* what the exchange acknowledged to this key */
 	bool never, later, unreadable, ending;
 };
 

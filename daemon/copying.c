@@ -1,4 +1,4 @@
-#include "copying.h"
+#include "daemon/copying.h"
 
 #include "base/clock.h"
 #include "base/fault.h"

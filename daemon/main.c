@@ -5,7 +5,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "config/settings.h"
-#include "copying.h"
+#include "daemon/copying.h"
 #include "core/admit.h"
 #include "core/ask.h"
 #include "core/hub.h"

@@ -42,7 +42,7 @@ int db_usage(struct db *db, struct db_usage *ret); /* begins a read txn of its o
  * The transaction lasts as long as fd takes: what the writer frees meanwhile is not used again.
  */
 int db_copy(struct db *db, int fd, bool compact, struct why *why);
-int db_readers_clear(struct db *db);               /* stale readers of dead processes */
+int db_readers_clear(struct db *db); /* stale readers of dead processes */
 
 enum txn_mode { TXN_READ, TXN_WRITE };
 struct txn {

@@ -32,7 +32,9 @@ def room_of_file(path):
     return 'main' if re.fullmatch(r'daemon/[a-z]+\.[ch]', path) else None  # daemon/*.c: the program itself
 
 def room_of_include(name):
-    """proto/x.h is proto; base/x.h is daemon/base; client/x.h is client"""
+    """proto/x.h is proto; base/x.h is daemon/base; client/x.h is client; daemon/x.h is the program's own"""
+    if re.fullmatch(r'daemon/[a-z]+\.h', name):
+        return 'main'
     folder = name.rsplit('/', 1)[0] if '/' in name else ''
     if folder in rooms:
         return folder

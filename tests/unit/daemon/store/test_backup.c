@@ -369,6 +369,28 @@ static void to_two(struct txn *txn)
 	meta_u64(txn, "of-format-2", 2);
 }
 
+static void to(char path[300], const char *front, const char *end)
+{
+	snprintf(path, 300, "%s%s", front, end);
+}
+
+static void pretend_newer(const char *copy)
+{
+	char path[300], text[4096] = "", *at;
+	FILE *file;
+
+	to(path, copy, "/backup.txt");
+	file = fopen(path, "r+");
+	assert_non_null(file);
+	assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
+	at = strstr(text, "items-format 1");
+	assert_non_null(at);
+	at[13] = '2';
+	rewind(file);
+	fputs(text, file);
+	fclose(file);
+}
+
 /* a made-up format 2: the old files are kept, and everybody of format 1 refuses it in words */
 static void a_later_format_keeps_the_old_files_and_is_refused(void **state)
 {
@@ -380,6 +402,7 @@ static void a_later_format_keeps_the_old_files_and_is_refused(void **state)
 	struct restored restored;
 	struct copy_facts facts;
 	struct why why = { 0 };
+	char newer[300], older[300];
 
 	put_some(w, 0, 5);
 	store_shut(w);
@@ -395,37 +418,13 @@ static void a_later_format_keeps_the_old_files_and_is_refused(void **state)
 	assert_non_null(strstr(why.words, "made by a newer one"));
 	assert_int_equal(store_convert(w->store, 0, &converted, &why), NX_EFORMAT);
 	/* going back: the old files in their place */
-	{
-		char newer[300];
-
-		snprintf(newer, sizeof(newer), "%s.newer", w->store);
-		assert_int_equal(convert_with(w->store, &formats, 0, &converted, &why), NX_EFORMAT);
-		assert_int_equal(rename(w->store, newer), 0);
-	}
-	{
-		char old[300];
-
-		snprintf(old, sizeof(old), "%s.before-19700101T000000Z", w->store);
-		assert_int_equal(rename(old, w->store), 0);
-	}
+	to(newer, w->store, ".newer");
+	to(older, w->store, ".before-19700101T000000Z");
+	assert_int_equal(rename(w->store, newer), 0);
+	assert_int_equal(rename(older, w->store), 0);
 	assert_int_equal(back_up(w, &facts, &why), 0);
 	assert_int_equal(facts.sequence, 5);
-	/* a copy that says it is newer */
-	{
-		char path[300], text[4096] = "";
-		FILE *file;
-		char *at;
-
-		snprintf(path, sizeof(path), "%s/backup.txt", w->copy);
-		file = fopen(path, "r+");
-		assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
-		at = strstr(text, "items-format 1");
-		assert_non_null(at);
-		at[13] = '2';
-		rewind(file);
-		fputs(text, file);
-		fclose(file);
-	}
+	pretend_newer(w->copy);
 	assert_int_equal(store_restore(&restore, &restored, &why), NX_EFORMAT);
 	assert_non_null(strstr(why.words, "made by a newer one"));
 	assert_int_equal(sx_open(&w->sx), 0);
