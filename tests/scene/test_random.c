@@ -23,7 +23,7 @@
 
 #include <cmocka.h>
 
-enum { PUBLISHERS = 2, READERS = 3, STORIES = 5, STEPS = 60, SEEDS_MOST = 300, SECONDS = 12 };
+enum { PUBLISHERS = 2, READERS = 3, STORIES = 5, STEPS = 60, SEEDS_MOST = 300, SECONDS = 20 };
 
 static const char rest[] =
 	"partner kpl { pin = {@kpl} publish = {\"kpl.*\"} }\n"
