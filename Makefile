@@ -90,8 +90,9 @@ $(foreach r,$(ROOMS),$(if $(wildcard tests/unit/$(r)/test_*.c),$(eval $(call uni
 unit: $(UNIT_BIN)
 
 -include tests/tests.mk
+-include deb/deb.mk
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -name '*.d' -type f 2>/dev/null)
 
 clean:
 	rm -rf build build-*

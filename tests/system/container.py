@@ -69,6 +69,9 @@ class Container:
             pass
         for path in glob.glob(self.root + "/etc/systemd/system/*.wants/*"):
             os.unlink(path)  # or the services of this machine boot too
+        for path in ("/usr/sbin/policy-rc.d", "/var/lib/man-db/auto-update"):
+            if os.path.exists(self.root + path):
+                os.unlink(self.root + path)  # the one forbids packages to start services, the other takes a minute
         for path in ("/etc/newsxd", "/var/lib/newsxd"):
             shutil.rmtree(self.root + path, ignore_errors=True)
         os.mkdir(self.root + "/var/lib/newsxd")

@@ -5,7 +5,7 @@ import time
 
 from cases import check, holds
 from container import Container, Hammer, Unable, run, why_not
-from kit import NEWSXCTL, Failed
+from kit import BUILD, NEWSXCTL, ROOT, Failed
 
 CONFIG = """node { name = "exchange" }
 listen { address = {"127.0.0.1:7417"} }
@@ -150,3 +150,65 @@ def time_to_bark(box, pid):
     box.ctl("kill", "-s", "STOP", "--kill-whom=main", "newsxd")
     box.until_new(pid)
     holds("watchdog" in box.inside("journalctl", "-u", "newsxd", "--no-pager", "-n", "60").stdout.lower(), box.journal())
+
+
+def build(box, version):
+    run("make", "-s", "-C", ROOT, "deb", "B=" + os.path.relpath(BUILD, ROOT), "DEB_OUT=" + box.root + "/root",
+        "DEB_VERSION=" + version)
+    return "/root/newsxd_%s_%s.deb" % (version, run("dpkg", "--print-architecture").stdout.strip())
+
+
+def says(text, *words):
+    for word in words:
+        holds(re.search(word, text, re.M), "no %r in:\n%s" % (word, text))
+
+
+def state(box, name):
+    return os.path.exists(box.state + "/" + name)
+
+
+def test_the_package():
+    """installed, started, upgraded while partners connect, removed, installed again, purged"""
+    def scene(box):
+        first, second = build(box, "0.1.0"), build(box, "0.1.0+1")
+        box.boot()
+        told = box.inside("dpkg", "-i", first).stdout
+        says(told, r"^pin sha256:\S{44}$", r"^spoken (\d{5} ?){12}$", r"^ +newsxd --config \S+ --check && systemctl reload newsxd$")
+        pin = re.search(r"^pin (\S+)", told, re.M).group(1)
+        box.until("it serves", lambda: box.show("ActiveState") == "active")
+        check(box.show("UnitFileState"), "enabled", "at the next boot too")
+        check(box.inside("stat", "-c", "%a %U %G", "/etc/newsxd/keys/exchange.key").stdout.strip(), "640 root newsxd", "key")
+        check(box.inside("stat", "-c", "%a %U", "/var/lib/newsxd").stdout.strip(), "700 newsxd", "store")
+
+        identity, kpl = key(box.folder, "kpl")
+        with open(box.root + "/etc/newsxd/conf.d/kpl.conf", "w", encoding="utf-8") as file:
+            file.write('partner kpl { pin = {"%s"} publish = {"kpl.*"} connections = 1000 }\n' % kpl)
+        with open(box.root + "/etc/newsxd/newsxd.conf", "a", encoding="utf-8") as file:
+            file.write("# the operator's own word\n")
+        box.inside("sh", "-c", re.search(r"^ +(newsxd --config .*)$", told, re.M).group(1))
+        publish(box, pin, identity, 1)
+
+        hammer, pid = Hammer(box, 7417, identity), box.show("MainPID")
+        hammer.served(5)
+        told = box.inside("dpkg", "-i", "--force-confold", second).stdout
+        holds("pin sha256" not in told, "an upgrade makes no key:\n" + told)
+        box.until_new(pid)
+        hammer.served(5)
+        check([line for line in hammer.stop() if line["was"] == "refused"], [], "refused")
+        publish(box, pin, identity, 2)  # the same pin
+        with open(box.root + "/etc/newsxd/newsxd.conf", encoding="utf-8") as file:
+            holds("the operator's own word" in file.read(), "the configuration is the operator's")
+
+        says(box.inside("dpkg", "-r", "newsxd").stdout, "store /var/lib/newsxd and the keys /etc/newsxd/keys stay")
+        check(box.show("ActiveState"), "inactive", "removed")
+        holds(state(box, "store"), "the store stays")
+        box.inside("dpkg", "-i", "--force-confold", second)
+        box.until("it serves again", lambda: box.show("ActiveState") == "active")
+        publish(box, pin, identity, 3)
+
+        says(box.inside("dpkg", "-P", "newsxd").stdout, "removing the store /var/lib/newsxd", "removing the keys /etc/newsxd/keys")
+        check(box.show("ActiveState"), "inactive", "purged")
+        check(os.listdir(box.state), [], "nothing is left of the store")
+        check(box.inside("sh", "-c", "ls -d /etc/newsxd /usr/sbin/newsxd 2>/dev/null", ok=False).stdout, "", "nor of the rest")
+
+    in_a_container(scene)
