@@ -5,10 +5,10 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "config/settings.h"
-#include "daemon/copying.h"
 #include "core/admit.h"
 #include "core/ask.h"
 #include "core/hub.h"
+#include "daemon/copying.h"
 #include "store/store.h"
 #include <getopt.h>
 #include <locale.h>
