@@ -1,0 +1,230 @@
+"""Every call that writes fails in turn, under strace; every allocation fails in turn, under a shim. What was acknowledged stays.
+
+INJECT=all sweeps every point; otherwise a bounded sample of them is taken, by a seed that is printed (SEED).
+"""
+import os
+import random
+import re
+import shutil
+import signal
+import ssl
+import subprocess
+
+from kit import BUILD, WAIT_S, Exchange, Failed
+from newsx import Link, story
+from test_recovery import ALL, PARTNERS, TO, photo_item, subscriber
+
+ALL_POINTS = os.environ.get("INJECT") == "all"
+CALLS = ("pwrite64", "pwritev", "fdatasync", "fsync", "write")
+NOMEM = os.path.join(BUILD, "tests", "fault", "shim", "nomem.so")
+BROKEN = (Failed, OSError, ssl.SSLError)
+
+
+def seeded():
+    seed = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1 << 32)
+    print("SEED=%d" % seed)
+    return random.Random(seed)
+
+
+class Given:
+    """what was published, and for what the daemon said yes"""
+
+    def __init__(self, x):
+        self.x, self.n, self.acked, self.photos, self.delivered = x, 0, set(), {}, {}
+
+    def octets(self, n):
+        return random.Random(n).randbytes(20_000)
+
+    def give(self, link, uri):
+        """one item to its answer; its octets follow from its uri"""
+        n = int(uri.rsplit(":", 1)[1])
+        if n % 4 != 3:
+            return link.answer(link.publish(story(uri, body_text="tin " * n), TO))
+        data = self.octets(n)
+        ident, sha = photo_item(link, uri, data)
+        while True:
+            frame = link.next("NEED", "ACK", "REFUSE")
+            if frame.type == "NEED":
+                link.serve({sha: data}, frame)
+                continue
+            link.queue.appendleft(frame)
+            return link.answer(ident)
+
+    def load(self, count=4, timeout=5):
+        """as far as it gets: the daemon may die, or drop the link"""
+        try:
+            with Link(self.x.port, self.x.keys["kpl"].identity, timeout=timeout) as link:
+                for _ in range(count):
+                    self.n += 1
+                    uri = "urn:inject:%d" % self.n
+                    if self.give(link, uri) == "stored":
+                        self.acked.add(uri)
+        except BROKEN:
+            pass
+        try:
+            with subscriber(self.x, timeout=timeout) as sub:
+                for _ in range(min(count, sub.claimed["owed"])):
+                    sub.ack(sub.receive()[0]["id"])
+        except BROKEN:
+            pass
+
+    def check(self):
+        """each one is known: given again, it is a duplicate"""
+        with Link(self.x.port, self.x.keys["kpl"].identity) as link:
+            for uri in sorted(self.acked):
+                got = self.give(link, uri)
+                if got != "duplicate":
+                    raise Failed("%s was acknowledged, and now it is %s" % (uri, got))
+
+
+# ---- system calls
+
+
+def attach(x, options):
+    """strace over the running daemon; its lines go to the file"""
+    command = ["strace", "-f", "-y", "-p", str(x.process.pid), "-o", os.path.join(x.folder, "strace"),
+               "-e", "trace=" + ",".join(CALLS), *options]
+    child = subprocess.Popen(command, text=True, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    words = ""
+    for line in child.stderr:
+        words += line
+        if "attached" in line:
+            return child
+    child.wait(WAIT_S)
+    print("strace may not look at a process here (%s): SKIP" % words.strip().replace("\n", "; "))
+    return None
+
+
+def trace_of(x):
+    with open(os.path.join(x.folder, "strace"), encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def hits_of(trace):
+    return [line for line in trace.splitlines() if "INJECTED" in line]
+
+
+def detach(child, x):
+    """strace ends with a daemon that ends; it hangs when it is told to let go of one that is just ending"""
+    try:
+        if any("data.mdb" in hit for hit in hits_of(trace_of(x))):
+            child.wait(5)
+    except subprocess.TimeoutExpired:
+        pass
+    if child.poll() is None:
+        child.send_signal(signal.SIGTERM)
+    try:
+        child.wait(5)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait(WAIT_S)
+    return trace_of(x)
+
+
+def points(trace, noise):
+    """(call, error, n) for each call that a thread made in one load"""
+    most = {}
+    for thread, call in re.findall(r"^(\d+) +(\w+)\(", trace, re.M):
+        most[call, thread] = most.get((call, thread), 0) + 1
+    out = []
+    for call in CALLS:
+        n = max([m for (c, _), m in most.items() if c == call], default=0)
+        out += [(call, error, i) for i in range(1, n + 1) for error in ("EIO", "ENOSPC")]
+    if ALL_POINTS:
+        return out
+    disk = [p for p in out if p[0] != "write"]
+    return noise.sample(disk, min(18, len(disk))) + noise.sample([p for p in out if p[0] == "write"], 6)
+
+
+def one_point(x, given, call, error, n):
+    """gives how the daemon took it: "hit" or "none", and its exit status or None"""
+    tracer = attach(x, ["-e", "inject=%s:error=%s:when=%d" % (call, error, n)])
+    given.load()
+    trace = detach(tracer, x)
+    hits = hits_of(trace)
+    on_store = any("data.mdb" in line for line in hits)
+    status = None
+    if on_store or x.process.poll() is not None:
+        try:
+            status = x.process.wait(5)
+        except subprocess.TimeoutExpired:
+            raise Failed("%s failed with %s on the store, and the daemon goes on:\n%s" % (call, error, hits)) from None
+        x.reader.join(WAIT_S)
+        if status != 74:
+            raise Failed("%s %s at %d: ended with %s\n%s" % (call, error, n, status, x.tail()))
+        x.restart()
+    else:
+        x.restart_cleanly()
+    return "hit" if hits else "none", status
+
+
+def test_every_write_fails_in_turn():
+    if shutil.which("strace") is None:
+        print("no strace here: SKIP")
+        return
+    noise, seen = seeded(), {}
+    with Exchange(PARTNERS, ALL) as x:
+        given = Given(x)
+        tracer = attach(x, [])
+        if tracer is None:
+            return
+        given.load()
+        chosen = points(detach(tracer, x), noise)
+        x.restart_cleanly()
+        for call, error, n in chosen:
+            how = one_point(x, given, call, error, n)
+            seen[how] = seen.get(how, 0) + 1
+        given.check()
+        x.stop()
+        x.verify()
+    print("%d points: %s; %d items acknowledged, all there" % (len(chosen), seen, len(given.acked)))
+    if seen.get(("hit", 74), 0) == 0 or not given.acked:
+        raise Failed("no call failed")
+
+
+# ---- memory
+
+
+def test_every_allocation_fails_in_turn():
+    if os.environ.get("SAN"):
+        print("a sanitizer has an allocator of its own: SKIP")
+        return
+    noise, ends = seeded(), {}
+    switch = os.path.join(os.environ.get("TMPDIR", "/tmp"), "newsxd-nomem.%d" % os.getpid())
+    most = 3000 if ALL_POINTS else 600
+    chosen = [(n, 0) for n in (range(1, most) if ALL_POINTS else sorted(noise.sample(range(1, most), 40)))]
+    chosen += [(each, each) for each in (1000, 300, 100, 50, 20, 7)]
+
+    def arm(x, words):
+        with open(switch, "w", encoding="ascii") as file:
+            file.write(words)
+        x.process.send_signal(signal.SIGUSR2)
+
+    try:
+        with Exchange(PARTNERS, ALL, env={"LD_PRELOAD": NOMEM, "NOMEM": switch}) as x:
+            given = Given(x)
+            given.load()
+            for first, each in chosen:
+                arm(x, "%d %d" % (first, each))
+                given.load(3, timeout=2)
+                if x.process.poll() is None:
+                    arm(x, "0 0")  # libconfuse 3.3 itself does not survive a failed allocation
+                    x.process.send_signal(signal.SIGHUP)
+                    given.load(1)
+                status = x.process.poll()
+                if status is not None:
+                    x.reader.join(WAIT_S)
+                    ends[status] = ends.get(status, 0) + 1
+                    if status != 74:
+                        raise Failed("allocation %d (each %d): ended with %s" % (first, each, status))
+                    x.restart()
+            x.restart_cleanly()
+            given.check()
+            x.stop()
+            x.verify()
+    finally:
+        if os.path.exists(switch):
+            os.unlink(switch)
+    print("%d points; ended %s; %d items acknowledged, all there" % (len(chosen), ends, len(given.acked)))
+    if len(given.acked) < len(chosen):
+        raise Failed("too little came through to mean anything: %d" % len(given.acked))
