@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <lmdb.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define READERS_MAX 512
 /* LMDB's own: the list of free pages, the table of tables, and two meta pages */
@@ -165,6 +167,20 @@ static int close_on_exec(struct db *db)
 	return flags < 0 || fcntl(fd, F_SETFD, flags | FD_CLOEXEC) < 0 ? errno : 0;
 }
 
+/* LMDB makes lock.mdb for whoever comes first; when root looks into the store of another user
+ * before its daemon does, that one must be able to open it too */
+static void give_lock_to_owner(const char *dir)
+{
+	char path[4096];
+	struct stat st;
+
+	if (geteuid() != 0 || stat(dir, &st) < 0 ||
+	    snprintf(path, sizeof(path), "%s/lock.mdb", dir) >= (int)sizeof(path))
+		return;
+	if (lchown(path, st.st_uid, st.st_gid) < 0)
+		return; /* that daemon will say so */
+}
+
 int db_open(const char *dir, const struct db_conf *conf, struct db **ret, struct why *why)
 {
 	struct db *db = calloc(1, sizeof(*db));
@@ -179,6 +195,8 @@ int db_open(const char *dir, const struct db_conf *conf, struct db **ret, struct
 	if (r < 0)
 		goto out;
 	rc = open_env(db, dir, conf);
+	if (rc == 0)
+		give_lock_to_owner(dir);
 	if (rc == 0)
 		rc = close_on_exec(db);
 	if (rc == 0)

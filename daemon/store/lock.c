@@ -24,18 +24,45 @@ static int open_in(const char *directory, const char *name)
 	return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 }
 
-int lock_take(const char *directory, int *ret_fd, struct why *why)
+/* made by root, for a daemon of another user, who must be able to open it too. It is a help, no
+ * more: the daemon says by itself what it cannot open */
+static void give_to_owner_of(const char *path, int fd)
 {
+	struct stat st;
+
+	if (geteuid() == 0 && stat(path, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) < 0)
+		return;
+}
+
+static int make_directory(const char *directory, struct why *why)
+{
+	char parent[PATH_MAX];
 	int fd;
 
-	if (mkdir(directory, 0750) < 0 && errno != EEXIST)
-		return why_set(why, NX_EIO, "%s: %s", directory, strerror(errno));
+	if (mkdir(directory, 0750) < 0)
+		return errno == EEXIST ? 0
+				       : why_set(why, NX_EIO, "%s: %s", directory, strerror(errno));
+	snprintf(parent, sizeof(parent), "%.4000s/..", directory);
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0) {
+		give_to_owner_of(parent, fd);
+		close(fd);
+	}
+	return 0;
+}
+
+int lock_take(const char *directory, int *ret_fd, struct why *why)
+{
+	int r = make_directory(directory, why), fd;
+
+	if (r < 0)
+		return r;
 	fd = open_in(directory, "newsxd.lock");
 	if (fd < 0)
 		return why_set(why, NX_EIO, "%s/newsxd.lock: %s", directory, strerror(errno));
+	give_to_owner_of(directory, fd);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		int r = errno == EWOULDBLOCK ? NX_ELOCKED : NX_EIO;
-
+		r = errno == EWOULDBLOCK ? NX_ELOCKED : NX_EIO;
 		why_set(why, r, "%s/newsxd.lock: %s", directory,
 			r == NX_ELOCKED ? "another newsxd has this directory" : strerror(errno));
 		close(fd);
@@ -68,16 +95,6 @@ int lock_deletions(const char *directory, int *ret_fd)
 	return 0;
 }
 
-/* made by root beside a daemon of another user, who must be able to open it too */
-static void give_to_owner(const char *directory, int fd)
-{
-	struct stat st;
-
-	if (geteuid() == 0 && stat(directory, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) < 0)
-		return; /* then the daemon cannot open it, and deletes nothing: no harm to the copy
-			 */
-}
-
 int lock_backup(const char *directory, int64_t wait_ms, int *ret_fd, struct why *why)
 {
 	static const struct timespec rest = { .tv_nsec = 20 * 1000 * 1000 };
@@ -86,7 +103,7 @@ int lock_backup(const char *directory, int64_t wait_ms, int *ret_fd, struct why 
 
 	if (fd < 0)
 		return why_set(why, NX_EIO, "%s/backup.lock: %s", directory, strerror(errno));
-	give_to_owner(directory, fd);
+	give_to_owner_of(directory, fd);
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		int e = errno;
 

@@ -310,6 +310,47 @@ static void a_crash_while_restoring_leaves_a_whole_store(void **state)
 #endif
 }
 
+static void assert_owner(const char *front, const char *end, uid_t uid)
+{
+	char path[600];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s%s", front, end);
+	assert_int_equal(lstat(path, &st), 0);
+	assert_int_equal(st.st_uid, uid);
+}
+
+/* root restores and looks, another user's daemon must still open it all */
+static void what_root_restores_is_the_owners(void **state)
+{
+	struct world *w = *state;
+	struct restore_conf conf = { .directory = w->store, .from = w->copy };
+	struct restored restored;
+	struct copy_facts facts;
+	struct why why = { 0 };
+	struct converted converted;
+	char aside[300];
+
+	if (geteuid() != 0)
+		skip();
+	store_shut(w);
+	assert_int_equal(back_up(w, &facts, &why), 0);
+	snprintf(aside, sizeof(aside), "%s.aside", w->store);
+	assert_int_equal(rename(w->store, aside),
+			 0); /* there is no directory: it is the parent's */
+	assert_int_equal(chown(w->root, 12345, 12345), 0);
+	assert_int_equal(store_restore(&conf, &restored, &why), 0);
+	assert_string_equal(restored.before, "");
+	assert_int_equal(store_convert(w->store, 0, &converted, &why), 0);
+	assert_owner(w->store, "", 12345);
+	assert_owner(w->store, "/items/data.mdb", 12345);
+	assert_owner(w->store, "/items/lock.mdb", 12345);
+	assert_owner(w->store, "/photos", 12345);
+	assert_int_equal(store_restore(&conf, &restored, &why), 0); /* and again, over that one */
+	assert_owner(restored.before, "/newsxd.lock", 12345);
+	assert_owner(w->store, "/photos/data.mdb", 12345);
+}
+
 static void a_running_daemon_is_not_restored_over(void **state)
 {
 	struct world *w = *state;
@@ -440,6 +481,7 @@ int main(int argc, char **argv)
 		T(a_name_that_is_taken_is_refused),
 		T(a_full_disk_leaves_nothing_half),
 		T(a_crash_while_restoring_leaves_a_whole_store),
+		T(what_root_restores_is_the_owners),
 		T(a_running_daemon_is_not_restored_over),
 		T(a_copy_that_was_changed_is_refused),
 		T(nothing_is_converted_when_there_is_one_format),
