@@ -486,7 +486,8 @@ void claim_tick(struct claim *claim, int64_t wall_ms)
 		return;
 	if (claim->cursor[LANE_ROUTINE].at == claim->cursor[LANE_ROUTINE].n)
 		skip_flush(claim);
-	if (claim->retry_at_ms <= wall_ms)
+	if (claim->retry_at_ms <= wall_ms ||
+	    (claim->retry_at_ms != INT64_MAX && claim->retry_at_ms - wall_ms > LATER_CEILING_MS))
 		claim_rewind(claim);
 	else
 		claim_ready(claim);

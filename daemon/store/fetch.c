@@ -204,7 +204,8 @@ static bool routine_one(struct fetching *f, const struct owed_row *row, const st
 /* true: wait before it is tried again */
 static bool too_early(struct fetching *f, const struct owed_row *row)
 {
-	if (row->attempts == 0 || row->not_before_ms <= f->fetch->wall_ms)
+	if (row->attempts == 0 || row->not_before_ms <= f->fetch->wall_ms ||
+	    row->not_before_ms - f->fetch->wall_ms > LATER_CEILING_MS)
 		return false;
 	if (row->not_before_ms < f->fetch->retry_at_ms)
 		f->fetch->retry_at_ms = row->not_before_ms;

@@ -176,7 +176,10 @@ struct store_settle {
 	struct settle_run *runs;
 	unsigned n;
 };
-struct store_later { /* refused later: owed, not before that wall time */
+/* refused later: owed, not before that wall time. More than LATER_CEILING_MS ahead can only be a
+ * clock that was set back since: then it is due now */
+#define LATER_CEILING_MS (2 * 3600 * 1000LL)
+struct store_later {
 	struct store_req req;
 	uint32_t subscription;
 	uint64_t position;

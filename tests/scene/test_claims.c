@@ -144,6 +144,22 @@ static void later_without_a_time_backs_off(void **state)
 	stage_free(&stage);
 }
 
+static void a_clock_set_back_does_not_put_later_off(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+
+	(void)state;
+	actor_publish(kpl, .uri = "urn:a");
+	stage_settle(stage);
+	actor_refuse(vna, vna->gots[0], NX_ECONSUMERLATER, NX_LATER, 20000);
+	stage_settle(stage);
+	clock_jump_wall(-24 * 3600 * 1000LL);
+	stage_later(stage, 25000);
+	assert_int_equal(actor_count(vna, "urn:a", NULL), 2);
+	stage_free(&stage);
+}
+
 static void never_is_settled(void **state)
 {
 	struct stage *stage = stage_new(NULL);
@@ -369,6 +385,7 @@ int main(void)
 		cmocka_unit_test(the_fifth_takeover_in_a_minute_is_busy),
 		cmocka_unit_test(anothers_subscription_and_none_are_refused_alike),
 		cmocka_unit_test(later_comes_again_after_its_time_and_blocks_nothing),
+		cmocka_unit_test(a_clock_set_back_does_not_put_later_off),
 		cmocka_unit_test(later_without_a_time_backs_off),
 		cmocka_unit_test(never_is_settled),
 		cmocka_unit_test(no_answer_closes_is_owed_again_and_backs_off_the_third_time),
