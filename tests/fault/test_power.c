@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 
 #define ROUNDS     26
+#define EARLY_MAX  600
+#define STUCK_S    20 /* a walk in circles is bad, too */
 #define SHOWN      5
 #define WHOLE_EACH 25 /* one in so many is opened for writing, too */
 
@@ -90,7 +92,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* steps up to the word that the store stands: an eighth of the states lie there */
+/* steps up to the word that the store stands: an eighth of the states lie there, or EARLY_MAX */
 static size_t creation(struct disk *disk, const struct recording *it)
 {
 	struct step head;
@@ -107,7 +109,7 @@ static size_t creation(struct disk *disk, const struct recording *it)
 
 static size_t place_of(unsigned state, unsigned states, size_t made, size_t steps)
 {
-	unsigned early = states / 8;
+	unsigned early = states / 8 < EARLY_MAX ? states / 8 : EARLY_MAX;
 
 	if (state < early)
 		return (size_t)((uint64_t)state * made / early);
@@ -129,6 +131,7 @@ static int check(const char *folder, const struct disk *disk, bool whole, const 
 		/* cmocka would go on with the next test in here */
 		for (int i = 0; i < 5; i++)
 			signal((int[]){ SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT }[i], SIG_DFL);
+		alarm(STUCK_S);
 		if (say == NULL && freopen("/dev/null", "w", stderr) == NULL)
 			_exit(2);
 		if (check_state(folder, marks, n, whole, words) == 0)
