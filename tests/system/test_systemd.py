@@ -114,9 +114,10 @@ def test_under_systemd():
         kills_and_restarts(box, kpl)
         publish(box, pin, kpl, 2)
 
-        os.makedirs(box.root + "/run/systemd/system/newsxd.service.d", exist_ok=True)
         box.inside("sh", "-c", "mkdir -p /run/systemd/system/newsxd.service.d && "
-                   "printf '[Service]\\nWatchdogSec=1s\\n' > /run/systemd/system/newsxd.service.d/test.conf")
+                   "printf '[Service]\\nWatchdogSec=1s\\nLoadCredential=exchange.key:/etc/newsxd/keys/exchange.key\\n' "
+                   "> /run/systemd/system/newsxd.service.d/test.conf && chmod 0600 /etc/newsxd/keys/exchange.key && "
+                   """sed -i '1s,.*,node { key = "/run/credentials/newsxd.service/exchange.key" },' /etc/newsxd/newsxd.conf""")
         box.ctl("daemon-reload")
         box.ctl("restart", "newsxd")
         pid = box.show("MainPID")

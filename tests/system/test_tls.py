@@ -196,6 +196,7 @@ class Load:
 
     def __init__(self, exchange):
         self.exchange, self.sent, self.got, self.faults, self.open = exchange, [], [], [], True
+        self.more = threading.Condition()
         self.good = Link(exchange.port, exchange.keys["good"].identity)
         self.friend = reader(exchange, "friend", "from-good")
         self.threads = [threading.Thread(target=self._guard, args=(loop,), daemon=True)
@@ -208,6 +209,8 @@ class Load:
             loop()
         except Exception as fault:  # pylint: disable=broad-except
             self.faults.append(fault)
+            with self.more:
+                self.more.notify_all()
 
     def _publish(self):
         while self.open:
@@ -221,16 +224,17 @@ class Load:
     def _read(self):
         while not self.got or b"urn:load:last" not in self.got[-1]:
             head, _, document = self.friend.receive()
-            self.got.append(document)
+            with self.more:
+                self.got.append(document)
+                self.more.notify_all()
             self.friend.ack(head["id"])
 
     def moves(self):
         """twenty more items since now"""
-        until, end = len(self.got) + 20, time.monotonic() + WAIT_S
-        while len(self.got) < until and not self.faults:
-            if time.monotonic() > end:
+        with self.more:
+            until = len(self.got) + 20
+            if not self.more.wait_for(lambda: len(self.got) >= until or self.faults, WAIT_S):
                 raise Failed("the load stands still: %d sent, %d got" % (len(self.sent), len(self.got)))
-            time.sleep(0.005)
         if self.faults:
             raise self.faults[0]
 
