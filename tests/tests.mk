@@ -55,6 +55,9 @@ $(B)/tests/fault/shim/%.so: tests/fault/shim/%.c
 	@mkdir -p $(@D)
 	$(CC) $(STD) -O2 -Wall -Wextra -D_GNU_SOURCE -fPIC -shared -o $@ $<
 shims: $(SHIMS)
+N          ?= 1000
+torture: all
+	@B=$(B) N=$(N) python3 tests/fault/torture.py
 mutants:
 	@python3 tests/fault/mutants/mutants.py
 
@@ -154,5 +157,5 @@ install: all
 	for users in $(wildcard systemd/*.sysusers); do \
 		install -D -m 0644 $$users $(DESTDIR)$(SYSUSERSDIR)/newsxd.conf; done
 
-.PHONY: power shims mutants fuzz deps deps-build check check-programs check-unit check-scene check-fault check-fuzz \
+.PHONY: power shims mutants torture fuzz deps deps-build check check-programs check-unit check-scene check-fault check-fuzz \
 	check-system check-lint lint demo bench format install
