@@ -134,6 +134,7 @@ static int fill(const struct create *create, const char *path, struct why *why)
 static int make(const struct create *create, const char *path, struct why *why)
 {
 	char fresh[PATH_LEN];
+	struct why ignored;
 	int r;
 
 	snprintf(fresh, sizeof(fresh), "%s/%s.new", create->parent, create->name);
@@ -148,6 +149,8 @@ static int make(const struct create *create, const char *path, struct why *why)
 		r = failed(why, "rename", fresh);
 	if (r == 0)
 		r = sync_dir(create->parent, why);
+	if (r < 0)
+		remove_leftover(fresh, &ignored); /* a disk that is too small gets its room back */
 	return r;
 }
 
