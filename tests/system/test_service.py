@@ -2,8 +2,10 @@
 import json
 import os
 import re
+import select
 import signal
 import subprocess
+import threading
 import time
 
 from cases import alive, check, give, holds, octets, owed, picture, reader, settled
@@ -290,3 +292,44 @@ def test_log():
         for line in x.lines:
             holds(re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z level=(err|warn|info|debug) event=[a-z]+\.[a-z_]+( |$)", line), line)
             holds(line.isprintable(), "not printable: %r" % line)
+
+
+def test_nobody_reads_the_log():
+    """standard error is a pipe that nobody reads: every item is answered all the same, and what was lost is counted"""
+    with Exchange({"kpl": 'publish = {"kpl.*"}'}, size="256MiB") as x:
+        port = x.port
+        x.stop()
+        read, write = os.pipe()
+        child = subprocess.Popen([NEWSXD, "--config", x.config], stderr=write, stdin=subprocess.DEVNULL)
+        os.close(write)
+        try:
+            link = connect_when_up(port, x.keys["kpl"].identity)
+            for burst in range(20):
+                idents = [link.publish(story("urn:l:%d:%d" % (burst, n)), {"channel": "kpl.news"}) for n in range(150)]
+                if any(link.answer(ident) != "stored" for ident in idents):
+                    raise Failed("not stored")
+            os.set_blocking(read, False)
+            link.close()
+            seen = b""
+            while b"event=log.dropped" not in seen:  # it is told as soon as there is room again
+                if not select.select([read], [], [], WAIT_S)[0]:
+                    raise Failed("no event=log.dropped: %s" % seen[-500:])
+                seen += os.read(read, 65536)
+            child.terminate()
+            while os.read(read, 65536) if select.select([read], [], [], WAIT_S)[0] else None:
+                pass
+            if child.wait(WAIT_S) != 0:
+                raise Failed("it ended with %s" % child.returncode)
+        finally:
+            child.kill()
+            os.close(read)
+
+
+def connect_when_up(port, identity):
+    """the daemon cannot say that it is up: nobody reads its log"""
+    for _ in range(200):
+        try:
+            return Link(port, identity)
+        except OSError:
+            threading.Event().wait(0.05)
+    raise Failed("it does not come up")
