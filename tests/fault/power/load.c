@@ -177,7 +177,7 @@ static int photo_round(struct load *load, unsigned round)
 	*photo = (struct photo){ .seed = power_random(&load->seed),
 				 .n = 3000 + (size_t)below(load, 60000) };
 	if (round == 5)
-		photo->n = 2200000; /* its deletion takes two steps */
+		photo->n = 2000000; /* its deletion takes two steps, a piece of it fits a request */
 	load->photos_n++;
 	r = photo_go_on(load, photo, round % 5 != 3);
 	if (r == 0 && round % 5 == 4) { /* the half one of the round before, after a while */
@@ -312,6 +312,9 @@ int load_run(int log, unsigned rounds, uint64_t seed)
 		mark(TOLD_READY, load->sx.sub, 0, 0);
 	for (unsigned round = 0; r == 0 && round < rounds; round++)
 		r = round_of(load, round);
+	if (r < 0)
+		fprintf(stderr, "the load came to a bad end: %s; fatal: %s\n", nx_word(r),
+			load->sx.last[STORE_FATAL].why.words);
 	if (r == 0)
 		mark(TOLD_END, load->items_n, load->refused, load->sx.events[STORE_RETIRED]);
 	store_close(&load->sx.store);
