@@ -1,13 +1,15 @@
-#define OPENSSL_SUPPRESS_DEPRECATED /* SHA256_Init() and its kin: see sha256_of() */
+#define OPENSSL_SUPPRESS_DEPRECATED /* SHA256_Init() and its kin: see must() */
 #include "base/hash.h"
 #include <errno.h>
-#include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
-/* A digest that was begun fails only when OpenSSL is broken; nothing can be proven then. */
+/*
+ * Nobody asks whether a digest could be made, so it may not need memory, as each EVP digest does
+ * when it begins. These fail only when OpenSSL is broken; nothing can be proven then.
+ */
 static void must(int ok)
 {
 	if (ok == 1)
@@ -17,46 +19,36 @@ static void must(int ok)
 }
 
 struct sha256 {
-	EVP_MD_CTX *ctx;
-	EVP_MD *md;
+	SHA256_CTX ctx;
 };
 
 struct sha256 *sha256_new(void)
 {
 	struct sha256 *sha = calloc(1, sizeof(*sha));
 
-	if (sha == NULL)
-		return NULL;
-	sha->ctx = EVP_MD_CTX_new();
-	sha->md = EVP_MD_fetch(NULL, "SHA256", NULL);
-	if (sha->ctx == NULL || sha->md == NULL || EVP_DigestInit_ex2(sha->ctx, sha->md, NULL) != 1)
-		sha256_free(&sha);
+	if (sha != NULL)
+		must(SHA256_Init(&sha->ctx));
 	return sha;
 }
 
 void sha256_add(struct sha256 *sha, const void *p, size_t n)
 {
 	if (n > 0)
-		must(EVP_DigestUpdate(sha->ctx, p, n));
+		must(SHA256_Update(&sha->ctx, p, n));
 }
 
 void sha256_end(struct sha256 *sha, uint8_t digest[SHA256_LEN])
 {
-	must(EVP_DigestFinal_ex(sha->ctx, digest, NULL));
-	must(EVP_DigestInit_ex2(sha->ctx, sha->md, NULL));
+	must(SHA256_Final(digest, &sha->ctx));
+	must(SHA256_Init(&sha->ctx));
 }
 
 void sha256_free(struct sha256 **sha)
 {
-	if (*sha == NULL)
-		return;
-	EVP_MD_CTX_free((*sha)->ctx);
-	EVP_MD_free((*sha)->md);
 	free(*sha);
 	*sha = NULL;
 }
 
-/* These may not fail, for nobody asks whether they did; and EVP_Digest() allocates. */
 void sha256_of(const void *p, size_t n, uint8_t digest[SHA256_LEN])
 {
 	SHA256_CTX ctx;

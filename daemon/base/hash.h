@@ -1,5 +1,5 @@
 /*
- * hash.h - SHA-256, SHA-512 (the one user of OpenSSL's EVP for digests), CRC32C, base64, hex.
+ * hash.h - SHA-256, SHA-512 (the one user of OpenSSL's digests), CRC32C, base64, hex.
  */
 #pragma once
 #include "proto/err.h"

@@ -39,7 +39,7 @@ class Given:
         """one item to its answer; its octets follow from its uri"""
         n = int(uri.rsplit(":", 1)[1])
         if n % 4 != 3:
-            return link.answer(link.publish(story(uri, body_text="tin " * n), TO))
+            return link.answer(link.publish(story(uri, body_text="tin " * (n % 500)), TO))
         data = self.octets(n)
         ident, sha = photo_item(link, uri, data)
         while True:
@@ -201,7 +201,7 @@ def test_every_allocation_fails_in_turn():
         x.process.send_signal(signal.SIGUSR2)
 
     try:
-        with Exchange(PARTNERS, ALL, env={"LD_PRELOAD": NOMEM, "NOMEM": switch}) as x:
+        with Exchange(PARTNERS, ALL, size="512MiB", env={"LD_PRELOAD": NOMEM, "NOMEM": switch}) as x:
             given = Given(x)
             given.load()
             for first, each in chosen:
