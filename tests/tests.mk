@@ -3,6 +3,9 @@
 #   make check               everything; the last line is "N passed, N failed"
 #   make check-unit          one kind alone: unit, scene, fault, fuzz, system, lint
 #   make check-scene ONLY=parts   programs whose name holds a word
+#   make power STATES=20000  states of a power cut; make torture N=1000: kills under load; make mutants: daemons that
+#                            break the promise must be caught. FLIPS=1000 check-fault ONLY=flip, INJECT=all
+#                            check-system: the long ones of those. Each says its SEED, which repeats it
 #   make fuzz FUZZ_S=60      libFuzzer, so many seconds for each target (NAME=frame: that one)
 
 ONLY      ?=
