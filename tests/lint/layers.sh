@@ -18,7 +18,7 @@ LIBRARIES = [
     (r'lmdb\.h', r'daemon/store/db\.c'),
     (r'pthread\.h', r'daemon/store/.*|daemon/base/(log|fault)\.c'),
     (r'event2/.*|event\.h', r'daemon/net/.*'),
-    (r'openssl/evp\.h', r'daemon/base/hash\.c|daemon/net/.*|client/.*'),
+    (r'openssl/sha\.h', r'daemon/base/hash\.c|daemon/net/.*|client/.*'),
     (r'openssl/.*', r'daemon/net/.*|client/.*'),
     (r'confuse\.h', r'daemon/config/parse\.c'),
     (r'threads\.h|semaphore\.h', r'daemon/store/.*'),
