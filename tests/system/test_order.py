@@ -39,21 +39,22 @@ def silent(at):
                 raise Failed("not stored")
             sub.ack(sub.receive()[0]["id"])
             x.log("item.delivered")
-            with gate:
-                ident = link.publish(story("urn:gate:1"), TO)
-                said = link.quiet(0.5) + sub.quiet(0.3)
-                if said:
-                    raise Failed("said before the commit (%s): %r" % (at, said))
-            if link.answer(ident) != "stored" or sub.receive()[0]["position"] != 2:
-                raise Failed("and nothing after it")
-            ident, sha = photo_item(link, "urn:gate:2", data)
+            for turn in range(1, 4):  # a commit of the daemon's own may be the one that stands still
+                with gate:
+                    ident = link.publish(story("urn:gate:%d" % turn), TO)
+                    said = link.quiet(0.3) + sub.quiet(0.2)
+                    if said:
+                        raise Failed("said before the commit (%s): %r" % (at, said))
+                if link.answer(ident) != "stored" or sub.receive()[0]["position"] != turn + 1:
+                    raise Failed("and nothing after it")
+            ident, sha = photo_item(link, "urn:gate:photo", data)
             need = link.expect("NEED")
             with gate:
                 link.serve({sha: data}, need)
                 said = [frame for frame in link.quiet(0.5) + sub.quiet(0.3) if frame.type != "NEED"]
                 if said:
                     raise Failed("said before the photo's commit (%s): %r" % (at, said))
-            if link.answer(ident) != "stored" or sub.receive()[0]["position"] != 3:
+            if link.answer(ident) != "stored" or sub.receive()[0]["position"] != 5:
                 raise Failed("and nothing after it")
     finally:
         gate.close()
