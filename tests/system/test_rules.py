@@ -332,6 +332,23 @@ def kill_older_version(w):
     r.give(r.story("6"), ("killed", "never"))
 
 
+def kill_with_embargo(w):
+    """a kill that carries an embargo waits only while nothing is out that it could take back"""
+    r = Rule(w)
+    r.read()
+    far = soon(86400 * 30)
+    r.give(r.story("1"))
+    r.got(r.story("1"))
+    r.give(r.story("2", pubstatus="canceled", embargoed=far))
+    r.got(r.story("2", pubstatus="canceled", embargoed=far), kill=True)
+    other = Rule(w)
+    other.read()
+    other.give(other.story("1", embargoed=far), "held")
+    other.give(other.story("2", pubstatus="canceled", embargoed=far), "held")
+    other.give(other.story("3"), ("killed", "never"))
+    other.nothing()
+
+
 # -- withheld and embargo
 
 def withheld(w):
@@ -572,7 +589,8 @@ CASES += [
     ("ACK crosses WITHDRAW", ack_crosses), ("kill: canceled", kill()), ("kill: cancelled", kill("cancelled")),
     ("kill: pubStatus", kill("canceled", "pubStatus")), ("kill before it was sent", kill_unsent),
     ("kill of all versions before they were sent", kill_all_versions), ("kill of what never came", kill_first), ("kill twice", kill_twice),
-    ("kill with the same version", kill_same_version), ("kill with an older version", kill_older_version), ("withheld", withheld),
+    ("kill with the same version", kill_same_version), ("kill with an older version", kill_older_version), ("kill with an embargo", kill_with_embargo),
+    ("withheld", withheld),
     ("embargoed", embargo_far("embargoed")), ("embargoedUntil", embargo_far("embargoedUntil")), ("embargo", embargo_far("embargo")),
     ("embargo in the past", embargo_past), ("embargo: the latest wins", embargo_latest), ("flash overtakes", flash), ("the lane follows the document", lane_lie),
     ("guid for uri", guid), ("photos octet for octet", photo_octets),
