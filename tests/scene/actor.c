@@ -219,7 +219,8 @@ void actor_credit(struct actor *actor, uint64_t items)
 
 /* ---- publishing */
 
-static void put(char **text, size_t *n, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void put(char **text, size_t *n, const char *format,
+						      ...)
 {
 	va_list list;
 	char *more = NULL;

@@ -127,8 +127,8 @@ static void part_names_play_no_tricks(void **state)
 					   "a\x7f",
 					   "a/..",
 					   "\xc2\x85",
-					   "\xe2\x80\xae"
-					   "gpj.exe",
+					   ("\xe2\x80\xae"
+					    "gpj.exe"),
 					   "\xe2\x81\xa6",
 					   "\xff",
 					   "\xe2\x80\x8f" };

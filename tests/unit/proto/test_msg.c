@@ -303,8 +303,8 @@ static void bad_vectors_close_with_their_name(void **state)
 
 static void words_that_are_not_utf8_are_still_json(void **state)
 {
-	static const char *const hostile[] = { "a\xff"
-					       "b",
+	static const char *const hostile[] = { ("a\xff"
+						"b"),
 					       "\xc3",
 					       "\xed\xa0\x80",
 					       "\xf5\x80\x80\x80",

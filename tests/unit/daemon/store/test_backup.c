@@ -60,7 +60,7 @@ static int back_up(struct world *w, struct copy_facts *ret, struct why *why)
 /* LMDB is open once in a process: a backup beside a daemon is another process */
 static int back_up_beside(struct world *w)
 {
-	int status;
+	int status = -1;
 	pid_t child = fork();
 
 	if (child == 0) { /* nothing of the parent's environments is touched */
