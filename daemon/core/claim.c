@@ -232,7 +232,7 @@ static enum settle_how verdict_now(const struct claim *claim, const struct fetch
 	for (; f->verdict == SETTLE_ACKED && !f->kill && node != NULL; node = map_next(node)) {
 		const struct hot *hot = container_of(node, struct hot, by_story);
 
-		if (memcmp(hot->story, f->story, 32) != 0 || hot->sequence <= f->sequence)
+		if (memcmp(hot->story, f->story, 32) != 0 || hot->position <= f->position)
 			continue;
 		if (hot->kill)
 			return SETTLE_KILLED;
@@ -287,7 +287,7 @@ static void take_fetched(struct claim *claim, struct cursor *cursor, struct fetc
 	}
 	/* released by time, it is not in the ring: what is older must not follow it */
 	if (f->kill || !versions_all(claim))
-		exchange->newer(exchange->arg, f->story, f->sequence, f->kill);
+		exchange->newer(exchange->arg, f->story, f->position, f->kill);
 	map_add(&exchange->stories, &hot->by_story, map_hash_key(hot->story));
 	cursor->queue[cursor->n++] =
 		(struct ready){ .hot = hot, .skip_first = first, .attempts = f->attempts };

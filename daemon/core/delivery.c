@@ -165,7 +165,7 @@ static void withdraw(struct delivery *delivery, bool kill)
 		 kv_str("reason", kill ? "killed" : "superseded"));
 }
 
-void delivery_newer(struct exchange *exchange, const uint8_t story[32], uint64_t sequence,
+void delivery_newer(struct exchange *exchange, const uint8_t story[32], uint64_t position,
 		    bool kill)
 {
 	uint64_t hash = map_hash_key(story);
@@ -173,7 +173,7 @@ void delivery_newer(struct exchange *exchange, const uint8_t story[32], uint64_t
 	for (struct map_node *n = map_first(&exchange->stories, hash); n != NULL; n = map_next(n)) {
 		struct hot *hot = container_of(n, struct hot, by_story);
 
-		if (memcmp(hot->story, story, 32) == 0 && hot->sequence < sequence && !hot->kill &&
+		if (memcmp(hot->story, story, 32) == 0 && hot->position < position && !hot->kill &&
 		    hot->verdict != SETTLE_KILLED)
 			hot->verdict = kill ? SETTLE_KILLED : SETTLE_SUPERSEDED;
 	}
@@ -181,7 +181,7 @@ void delivery_newer(struct exchange *exchange, const uint8_t story[32], uint64_t
 	     n = map_next(n)) {
 		struct delivery *delivery = container_of(n, struct delivery, by_story);
 
-		if (memcmp(delivery->story, story, 32) == 0 && delivery->sequence < sequence)
+		if (memcmp(delivery->story, story, 32) == 0 && delivery->position < position)
 			withdraw(delivery, kill);
 	}
 }

@@ -42,5 +42,5 @@ const struct store_part *delivery_part(struct link *link, const struct need *nee
 				       bool *ret_flash);
 /* a newer version, or a kill, of this story is released: older ones are not begun, open ones are
  * withdrawn */
-void delivery_newer(struct exchange *exchange, const uint8_t story[32], uint64_t sequence,
+void delivery_newer(struct exchange *exchange, const uint8_t story[32], uint64_t position,
 		    bool kill);

@@ -131,7 +131,7 @@ void exchange_released(struct exchange *exchange, struct hot *hot)
 {
 	ring_add(&exchange->ring, hot, forget_story, exchange);
 	if (hot->verdict == SETTLE_ACKED)
-		exchange->newer(exchange->arg, hot->story, hot->sequence, hot->kill);
+		exchange->newer(exchange->arg, hot->story, hot->position, hot->kill);
 	if (ring_at(&exchange->ring, hot->position) == hot)
 		map_add(&exchange->stories, &hot->by_story, map_hash_key(hot->story));
 	exchange->wake(exchange->arg, hot->lane);

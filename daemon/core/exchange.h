@@ -77,7 +77,9 @@ struct exchange {
 	bool stopping;
 	bool clock_suspect;                      /* then no certificate's time is acted upon */
 	void (*wake)(void *arg, enum lane lane); /* a position is new: feeds may go on */
-	void (*newer)(void *arg, const uint8_t story[32], uint64_t sequence, bool kill);
+	/* positions, not sequences, say which of two is newer: a held version gets its position
+	 * when it is released */
+	void (*newer)(void *arg, const uint8_t story[32], uint64_t position, bool kill);
 	void *arg;
 };
 

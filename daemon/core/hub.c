@@ -63,11 +63,11 @@ static void collect(void *arg)
 	store_state(hub->exchange.store, &hub->exchange.state);
 }
 
-static void newer(void *arg, const uint8_t story[32], uint64_t sequence, bool kill)
+static void newer(void *arg, const uint8_t story[32], uint64_t position, bool kill)
 {
 	struct hub *hub = arg;
 
-	delivery_newer(&hub->exchange, story, sequence, kill);
+	delivery_newer(&hub->exchange, story, position, kill);
 }
 
 static void wake_feeds(void *arg, enum lane lane)

@@ -147,9 +147,9 @@ static void answer(struct putting *p)
 	p->draft->sequence = record->sequence;
 	p->draft->position = record->position;
 	p->draft->stored_ms = record->stored_ms;
-	p->draft->result = record->state == ITEM_HELD ? RESULT_HELD
-			   : p->older                 ? RESULT_SUPERSEDED
-						      : RESULT_STORED;
+	p->draft->result = record->state == ITEM_HELD         ? RESULT_HELD
+			   : record->state == ITEM_SUPERSEDED ? RESULT_SUPERSEDED
+							      : RESULT_STORED;
 }
 
 static void answer_again(struct putting *p)

@@ -111,20 +111,6 @@ static int check_channel(const struct putting *p, const char *channel)
 	return slice_is(p->put->facts->channel, channel) ? 0 : NX_EOTHERCHAN;
 }
 
-/* a kill goes to those who may have what it kills, so not to another channel than that version's */
-static int check_killed_channel(struct putting *p)
-{
-	struct facts facts = *p->put->facts;
-	struct identity_row row;
-	uint8_t identity[32];
-	int r;
-
-	facts.status = STATUS_USABLE;
-	identity_key(&facts, p->record.story, identity);
-	r = identity_find(p->txn, identity, &row);
-	return r <= 0 ? r : check_channel(p, row.channel);
-}
-
 /* returns 1: it is a duplicate of p->seen; 0: it is new; or why it is refused */
 static int check_identity(struct putting *p)
 {
@@ -137,9 +123,7 @@ static int check_identity(struct putting *p)
 		identity_of_further_kill(record);
 		r = identity_find(p->txn, record->identity, &p->seen);
 	}
-	if (r == 0 && record->kill)
-		r = check_killed_channel(p);
-	else if (r > 0 && memcmp(p->seen.content, record->content, 32) != 0)
+	if (r > 0 && memcmp(p->seen.content, record->content, 32) != 0)
 		r = NX_ECONFLICT;
 	return r;
 }
@@ -246,6 +230,9 @@ int put_check(struct putting *p)
 		return r;
 	r = story_find(p->txn, p->record.story, &p->story);
 	p->story_known = r > 0;
+	/* a kill or a correction must reach those who have what it kills or corrects */
+	if (r > 0)
+		r = check_channel(p, p->story.channel);
 	if (r < 0)
 		return r;
 	if (p->story.kill != 0 && !p->record.kill)

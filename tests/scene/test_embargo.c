@@ -273,6 +273,30 @@ static void a_newer_version_takes_back_and_skips_older_ones(void **state)
 }
 
 /* version 5 was stored first and held; 4 went out; when 5 is free, 4 must not follow it */
+/* version 5 waits; 4 comes after it and goes out meanwhile; at its time 5 follows, though it was
+ * stored first */
+static void what_is_older_than_a_held_version_goes_out_meanwhile(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	struct offer *five, *four;
+
+	(void)state;
+	vna->answers = true;
+	five = actor_publish(kpl, .uri = "urn:a", .version = "5",
+			     .embargo_ms = stage_wall() + HOUR);
+	four = actor_publish(kpl, .uri = "urn:a", .version = "4");
+	stage_settle(stage);
+	expect_result(five, RESULT_HELD);
+	expect_result(four, RESULT_STORED);
+	assert_int_equal(actor_count(vna, "urn:a", "4"), 1);
+	assert_int_equal(actor_count(vna, "urn:a", "5"), 0);
+	stage_later(stage, HOUR + 3000);
+	assert_int_equal(actor_count(vna, "urn:a", "5"), 1);
+	assert_int_equal(actor_count(vna, "urn:a", "4"), 1);
+	stage_free(&stage);
+}
+
 static void a_released_version_is_not_followed_by_an_older_one(void **state)
 {
 	struct stage *stage = stage_new(NULL);
@@ -316,6 +340,7 @@ int main(void)
 		cmocka_unit_test(a_kill_reaches_what_was_fetched_and_not_yet_sent),
 		cmocka_unit_test(a_newer_version_takes_back_and_skips_older_ones),
 		cmocka_unit_test(a_released_version_is_not_followed_by_an_older_one),
+		cmocka_unit_test(what_is_older_than_a_held_version_goes_out_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -136,13 +136,14 @@ def conflict_parts(w):
 
 
 def other_channel(w):
-    r = Rule(w)
-    """the same identity, or a kill of it, on a channel where it does not live"""
+    """a version or a kill of a story, on a channel where it does not live"""
     r = Rule(w)
     r.give(r.story("1"))
     other = r.channel.replace("r.", "x.")
     r.give(r.story("1"), ("other-channel", "never"), channel=other)
     r.give(r.story("1", pubstatus="canceled"), ("other-channel", "never"), channel=other)
+    r.give(r.story("2"), ("other-channel", "never"), channel=other)
+    r.give(r.story("2", pubstatus="canceled"), ("other-channel", "never"), channel=other)
     r.give(r.story("2"))
 
 

@@ -91,6 +91,21 @@ static void another_channel_is_refused(void **state)
 		NX_EOTHERCHAN);
 }
 
+static void a_story_lives_on_one_channel(void **state)
+{
+	struct fx *fx = *state;
+
+	fx_put(fx, .uri = "urn:a", .version = "1", .channel = "world");
+	assert_int_equal(fx_put(fx, .uri = "urn:a", .version = "2", .channel = "sport").code,
+			 NX_EOTHERCHAN);
+	assert_int_equal(fx_put(fx, .uri = "urn:a", .version = "2", .channel = "sport",
+				.status = STATUS_CANCELED)
+				 .code,
+			 NX_EOTHERCHAN);
+	/* no tombstone was set by what was refused */
+	assert_int_equal(fx_put(fx, .uri = "urn:a", .version = "2", .channel = "world").code, 0);
+}
+
 static void versions_that_nobody_can_order_are_refused(void **state)
 {
 	struct fx *fx = *state;
@@ -370,6 +385,7 @@ int main(void)
 		T(other_content_is_a_conflict),
 		T(parts_belong_to_the_content),
 		T(another_channel_is_refused),
+		T(a_story_lives_on_one_channel),
 		T(versions_that_nobody_can_order_are_refused),
 		T(an_older_version_is_superseded),
 		T(a_newer_version_replaces),
