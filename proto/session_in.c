@@ -5,27 +5,6 @@
 #include "proto/session_priv.h"
 
 #define TYPE_SKIPPABLE 128
-#define WIRE_LEAST     256
-
-int wire_keep(struct session *session, const uint8_t *p, size_t n)
-{
-	size_t needed = session->wire_n + n, cap = session->wire_cap;
-	uint8_t *bigger;
-
-	if (needed > cap) {
-		while (cap < needed)
-			cap = cap == 0 ? WIRE_LEAST : 2 * cap;
-		bigger = realloc(session->wire, cap);
-		if (bigger == NULL)
-			return NX_ENOMEM;
-		session->wire = bigger;
-		session->wire_cap = cap;
-	}
-	if (n > 0)
-		memcpy(session->wire + session->wire_n, p, n);
-	session->wire_n += n;
-	return 0;
-}
 
 /* frame_next(), and the limits of types of frames, as soon as the header is there */
 static int next_frame(const struct session *session, struct slice wire, struct frame *frame)

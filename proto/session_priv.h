@@ -141,11 +141,13 @@ struct session {
 	unsigned subscribes, releases; /* SUBSCRIBE, UNSUBSCRIBE of the peer not answered */
 };
 
-/* session.c */
+/* session_say.c */
 int broken(struct session *session, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* queue a control frame; breaks the link when there is no memory */
 int say(struct session *session, const struct msg *msg);
+/* keep n octets at p until the next frame is taken */
+int wire_keep(struct session *session, const uint8_t *p, size_t n);
 
 /* session_items.c: the peer's */
 int on_item(struct session *session, const struct msg *msg, struct session_event *ev);
@@ -161,9 +163,6 @@ int on_ack(struct session *session, const struct msg *msg, struct session_event 
 int next_ack(struct session *session, struct session_event *ev);
 int on_refuse(struct session *session, const struct msg *msg, struct session_event *ev);
 int on_credit(struct session *session, const struct msg *msg, struct session_event *ev);
-
-/* session_in.c: keep n octets at p until the next frame is taken */
-int wire_keep(struct session *session, const uint8_t *p, size_t n);
 
 /* session_out.c */
 bool items_wait(const struct session *session, enum lane lane);
