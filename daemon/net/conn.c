@@ -81,16 +81,6 @@ static void write_now(void *arg)
 	conn_write(arg);
 }
 
-void conn_later(struct conn *conn)
-{
-	later_add(conn->loop, &conn->write_later, write_now, conn);
-}
-
-void conn_read_again(struct conn *conn)
-{
-	later_add(conn->loop, &conn->read_later, read_again, conn);
-}
-
 /* -- begin */
 
 int conn_begin(struct loop *loop, int fd, struct place **place, struct tls *tls,
@@ -108,6 +98,8 @@ int conn_begin(struct loop *loop, int fd, struct place **place, struct tls *tls,
 	conn->loop = loop;
 	conn->fd = fd;
 	conn->shake = *shake;
+	conn->write_now = write_now;
+	conn->read_again = read_again;
 	conn->number = number;
 	conn->records_a_key = RECORDS_A_KEY;
 	snprintf(conn->address, sizeof(conn->address), "%s", address);
@@ -140,13 +132,6 @@ void conn_handlers(struct conn *conn, conn_fn *fn, conn_produce_fn *produce, voi
 	conn->fn = fn;
 	conn->produce = produce;
 	conn->arg = arg;
-}
-
-bool conn_tell(struct conn *conn, enum conn_event event)
-{
-	if (conn->fn != NULL)
-		conn->fn(conn, event, conn->arg);
-	return conn->state != CONN_CLOSED;
 }
 
 /* -- input */
@@ -196,33 +181,6 @@ int64_t conn_stalled_ms(const struct conn *conn)
 
 /* -- the end */
 
-static void stop(struct conn *conn)
-{
-	event_del(&conn->readable);
-	event_del(&conn->writable);
-	event_del(&conn->deadline);
-	later_drop(&conn->read_later);
-	later_drop(&conn->write_later);
-	conn->waiting = false;
-}
-
-void conn_end(struct conn *conn, enum conn_event last)
-{
-	stop(conn);
-	conn->state = CONN_DEAD;
-	conn_tell(conn, last);
-}
-
-void conn_broke(struct conn *conn, int ssl_error, int sys)
-{
-	if (conn->state == CONN_SAID) {
-		conn_end(conn, CONN_EOF);
-		return;
-	}
-	tls_why(&conn->talk, ssl_error, sys, &conn->why);
-	conn_end(conn, CONN_ERROR);
-}
-
 static void close_unowned(void *arg)
 {
 	struct conn *conn = arg;
@@ -246,7 +204,7 @@ void conn_finish(struct conn *conn, int64_t within_ms)
 
 void conn_leave(struct conn *conn)
 {
-	stop(conn);
+	conn_stop(conn);
 	conn->state = CONN_LEAVING;
 	SSL_free(conn->ssl);
 	conn->ssl = NULL;
@@ -276,7 +234,7 @@ void conn_close(struct conn **ret_conn)
 	*ret_conn = NULL;
 	if (conn == NULL || conn->state == CONN_CLOSED)
 		return;
-	stop(conn);
+	conn_stop(conn);
 	/* a proper end if it can be had at once: not in the middle of a record */
 	if (conn->state == CONN_OPEN && conn->again == 0 && !conn->talk.flood) {
 		ERR_clear_error();

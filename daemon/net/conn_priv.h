@@ -40,6 +40,7 @@ struct conn {
 	struct place *place;
 	struct event readable, writable, deadline;
 	struct later read_later, write_later, free_later;
+	loop_fn *read_again, *write_now; /* what conn_read_again() and conn_later() put off */
 	conn_fn *fn;
 	conn_produce_fn *produce;
 	void *arg;
@@ -91,11 +92,13 @@ void conn_shake(struct conn *conn);
 void conn_read(struct conn *conn);
 void conn_write(struct conn *conn);
 void conn_say_end(struct conn *conn); /* CONN_FINISHING with nothing left: close_notify */
-/* -- conn.c */
+/* -- conn_end.c */
 bool conn_tell(struct conn *conn, enum conn_event event); /* false: it was closed in there */
 void conn_broke(struct conn *conn, int ssl_error, int sys);
 void conn_end(struct conn *conn, enum conn_event last); /* no more events after this one */
+void conn_stop(struct conn *conn);                      /* nothing wakes it any more */
 void conn_later(struct conn *conn);                     /* conn_write() at the end of the turn */
 void conn_read_again(struct conn *conn);                /* conn_read() too */
-void conn_before(struct conn *conn);                    /* each call into OpenSSL */
+/* -- conn_tls.c */
+void conn_before(struct conn *conn);     /* each call into OpenSSL */
 void conn_count_turn(struct conn *conn); /* is it a new turn? then its counts begin at 0 */

@@ -63,7 +63,7 @@ void guest_refuse(struct guest *guest, int code, const char *words)
 		conn_leave(conn);
 	else
 		conn_close(&conn);
-	listen_let_in(listen);
+	listen->let_in(listen);
 }
 
 /* struct conn_shake */
@@ -79,7 +79,7 @@ static void shake_done(void *arg, struct conn *conn, int code)
 	guest_free(guest);
 	listen->ops.opened(listen->arg, conn);
 	conn_opened(conn);
-	listen_let_in(listen);
+	listen->let_in(listen);
 }
 
 static bool may_step(void *arg)

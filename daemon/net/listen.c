@@ -32,7 +32,7 @@ static void doors_open(struct listen *listen, bool open)
 }
 
 /* a handshake ended: the next one, and open the doors again */
-void listen_let_in(struct listen *listen)
+static void let_in(struct listen *listen)
 {
 	if (listen->closing)
 		return;
@@ -50,7 +50,7 @@ void listen_let_in(struct listen *listen)
 static void on_pause_over(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
-	listen_let_in(arg);
+	let_in(arg);
 }
 
 static int spare_open(void)
@@ -211,6 +211,7 @@ int listen_open(struct loop *loop, const char *const *addresses, unsigned n, str
 	listen->tls = tls_ref(tls);
 	listen->gate = gate_new();
 	listen->spare = spare_open();
+	listen->let_in = let_in;
 	event_assign(&listen->pause, loop_base(loop), -1, 0, on_pause_over, listen);
 	if (listen->gate == NULL || kept_take(&kept) < 0)
 		r = why_set(why, NX_ENOMEM, "out of memory");
@@ -256,7 +257,7 @@ void listen_reload(struct listen *listen, struct tls *tls, const struct listen_l
 	listen->tls = tls_ref(tls);
 	tls_free(&old);
 	listen->limits = *limits;
-	listen_let_in(listen);
+	let_in(listen);
 }
 
 const char *listen_address(const struct listen *listen, unsigned i)

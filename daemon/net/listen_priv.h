@@ -38,7 +38,9 @@ struct listen {
 	struct guest *guests;
 	struct guest *first_waiting, *last_waiting;
 	unsigned handshakes;
-	uint64_t number; /* of the last conn */
+	void (*let_in)(
+		struct listen *listen); /* a handshake ended: the next one, and open the doors */
+	uint64_t number;                /* of the last conn */
 	uint64_t turn;
 	unsigned steps; /* handshake steps in that turn */
 	int spare;      /* a descriptor to give up when there are none: so that we can say no */
@@ -53,6 +55,3 @@ void guest_new(struct listen *listen, int fd, const struct sockaddr *from); /* t
 void guest_refuse(struct guest *guest, int code, const char *words);
 void guest_shake(struct guest *guest);
 void guest_stop_waiting(struct guest *guest);
-/* -- listen.c */
-void listen_let_in(
-	struct listen *listen); /* a handshake ended: the next one, and open the doors again */

@@ -128,13 +128,6 @@ static void on_message(int sent, int version, int type, const void *p, size_t n,
 
 /* -- making one */
 
-const char *tls_words(void)
-{
-	const char *words = ERR_reason_error_string(ERR_peek_error());
-
-	return words ? words : "no reason given";
-}
-
 /* the key belongs to its owner and group, to nobody else */
 static BIO *open_key(const char *path, struct why *why)
 {

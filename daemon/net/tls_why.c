@@ -61,3 +61,10 @@ int tls_why(const struct tls_talk *talk, int ssl_error, int sys, struct why *why
 	ERR_clear_error();
 	return r;
 }
+
+const char *tls_words(void)
+{
+	const char *words = ERR_reason_error_string(ERR_peek_error());
+
+	return words ? words : "no reason given";
+}
