@@ -29,12 +29,6 @@ enum {
 
 /* ---- what the store tells */
 
-void hub_fail(struct hub *hub, int status)
-{
-	hub->status = status;
-	loop_stop(hub->loop);
-}
-
 static void store_event(const struct store_event *event, void *arg)
 {
 	struct hub *hub = arg;

@@ -32,8 +32,12 @@ struct hub {
 	bool asking_again; /* those who are in: their own link does not count against them */
 };
 
-/* hub.c */
-void hub_fail(struct hub *hub, int status); /* ends the run with this exit status */
+/* ends the run with this exit status */
+static inline void hub_fail(struct hub *hub, int status)
+{
+	hub->status = status;
+	loop_stop(hub->loop);
+}
 
 /* guests.c */
 int hub_admit(void *arg, const struct tls_peer *peer, void **ret_partner); /* a tls_admit_fn */

@@ -1,3 +1,4 @@
+/* one pull on its link: what is asked for, what comes and goes on to the store, and how it ends */
 #include "base/log.h"
 #include "core/pull_priv.h"
 
@@ -7,6 +8,161 @@ enum {
 	PIECE = 256 * 1024,
 	WINDOW_MOST = 8 * 1024 * 1024
 }; /* one append; asked for and not yet on disk */
+
+struct pull *pull_by_handle(struct link *link, uint64_t handle)
+{
+	struct map_node *node = map_first(&link->handles, map_hash_u64(handle));
+
+	for (; node != NULL; node = map_next(node)) {
+		struct pull *pull = container_of(node, struct pull, by_handle);
+
+		if (pull->handle == handle)
+			return pull;
+	}
+	return NULL;
+}
+
+void pull_free(struct pull *pull)
+{
+	if (!pull->over || pull->requests > 0)
+		return;
+	pull->exchange->inbound_held -= pull->held;
+	free(pull->piece);
+	free(pull);
+}
+
+/* off its link: handle stopped, no longer waiting there */
+void pull_detach(struct pull *pull, bool stop)
+{
+	struct link *link = pull->link;
+	struct pull **at;
+
+	if (link == NULL)
+		return;
+	if (map_in(&pull->by_handle)) {
+		if (stop)
+			session_stop(link->session, pull->handle);
+		map_del(&link->handles, &pull->by_handle);
+		link_want(link);
+	}
+	for (at = &link->needs_wait; *at != NULL; at = &(*at)->next_waiting) {
+		if (*at == pull) {
+			*at = pull->next_waiting;
+			break;
+		}
+	}
+	pull->link = NULL;
+	pull->handle = 0;
+	if (stop && !link->over)
+		pull_needs_start(link);
+}
+
+void pull_over(struct pull *pull)
+{
+	pull_detach(pull, true);
+	while (pull->wants != NULL) { /* their links are gone: nobody is left to tell */
+		pull->wants->pull = NULL;
+		pull->wants = pull->wants->next;
+	}
+	if (!pull->failed && pull->piece_n > 0)
+		pull_append(pull);
+	map_del(&pull->exchange->pulls, &pull->node);
+	pull->over = true;
+	pull_free(pull);
+}
+
+/* tell all that wait, and end */
+void pull_end(struct pull *pull, int code, enum nx_retry retry, uint64_t number)
+{
+	struct want *want;
+
+	pull->state =
+		PULL_ENDING; /* a taker that lets go of others must not end it a second time */
+	while ((want = pull->wants) != NULL) {
+		pull->wants = want->next;
+		want->pull = NULL;
+		if (code == 0)
+			store_lease(pull->exchange->store, number);
+		want->done(want->arg, want->index, code, retry, number);
+	}
+	pull_over(pull);
+}
+
+bool pull_flash(const struct pull *pull)
+{
+	for (const struct want *want = pull->wants; want != NULL; want = want->next)
+		if (want->flash)
+			return true;
+	return false;
+}
+
+/* ask for as much as the window lets us */
+void pull_ask(struct pull *pull)
+{
+	uint64_t upto = pull->committed + pull->window;
+	uint64_t limit = 2 * pull->size + (1 << 20);
+	uint64_t n;
+
+	if (upto > pull->size)
+		upto = pull->size;
+	if (pull->state != PULL_NEEDING || upto <= pull->asked ||
+	    (upto < pull->size && upto - pull->asked < pull->window / 4))
+		return;
+	n = upto - pull->asked;
+	if (pull->asked_here + n > limit) {
+		pull_end(pull, NX_EMISMATCH, NX_LATER, 0);
+		return;
+	}
+	if (pull->handle != 0 && session_need_more(pull->link->session, pull->handle, n)) {
+		pull->asked = upto;
+	} else {
+		uint64_t handle = session_need(pull->link->session, pull->sha256, pull->got,
+					       upto - pull->got);
+
+		if (handle == 0)
+			return; /* 16 are open: the next tick tries again */
+		if (map_in(&pull->by_handle))
+			map_del(&pull->link->handles, &pull->by_handle);
+		pull->handle = handle;
+		pull->asked = upto;
+		map_add(&pull->link->handles, &pull->by_handle, map_hash_u64(handle));
+	}
+	pull->asked_here += n;
+	link_want(pull->link);
+}
+
+static void pull_start(struct pull *pull)
+{
+	pull->state = PULL_NEEDING;
+	pull->moved_ms = loop_now_ms(pull->exchange->loop);
+	pull->asked = pull->got;
+	pull->asked_here = 0;
+	pull->handle = 0;
+	pull_ask(pull);
+}
+
+enum { HANDLES_A_LINK = 16 };
+
+/* those that wait for a handle of this link: flash first, else in the order they came */
+void pull_needs_start(struct link *link)
+{
+	while (link->needs_wait != NULL && link->handles.n < HANDLES_A_LINK) {
+		struct pull **best = &link->needs_wait, *pull;
+
+		for (struct pull **at = best; *at != NULL; at = &(*at)->next_waiting) {
+			if (pull_flash(*at)) {
+				best = at;
+				break;
+			}
+		}
+		pull = *best;
+		*best = pull->next_waiting;
+		pull->next_waiting = NULL;
+		pull_start(pull);
+	}
+}
+
+/* ---- octets */
 
 struct append {
 	struct store_part_append req;

@@ -1,5 +1,5 @@
 /*
- * pull_priv.h - what pull.c (who asks whom) and pull_octets.c (what comes, on to the store) share.
+ * pull_priv.h - what pull.c (who asks whom) and pull_octets.c (one pull on its link) share.
  */
 #pragma once
 #include "core/pull.h"
@@ -49,14 +49,15 @@ struct pull {
 	bool over;
 };
 
-/* pull.c */
+/* pull_octets.c */
 struct pull *pull_by_handle(struct link *link, uint64_t handle);
 bool pull_flash(const struct pull *pull); /* does a flash item wait for it? */
 void pull_free(struct pull *pull);        /* when it is over and no request is out */
 void pull_detach(struct pull *pull, bool stop);
 void pull_needs_start(struct link *link);
+void pull_over(struct pull *pull); /* nobody is left to tell */
 /* tell all that wait, and end. The pull may be gone after it */
 void pull_end(struct pull *pull, int code, enum nx_retry retry, uint64_t number);
 void pull_ask(struct pull *pull); /* for as much as the window lets us; may end it */
-/* pull_octets.c: what has come and does not fill a piece is written too: the partial keeps it */
+/* what has come and does not fill a piece is written too: the partial keeps it */
 void pull_append(struct pull *pull);
