@@ -7,31 +7,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
 const char *const copy_names[COPY_ENVS] = { "items", "photos" };
-
-/* ---- formats */
-
-int copies_format(const char *what, uint32_t format, uint32_t ours, bool older_ok, struct why *why)
-{
-	if (format == 0)
-		return why_set(why, NX_ECORRUPT, "%s says nothing of its format", what);
-	if (format > ours)
-		return why_set(why, NX_EFORMAT,
-			       "%s has format %" PRIu32 ", this newsxd knows %" PRIu32
-			       ": it was made by a newer one, use that",
-			       what, format, ours);
-	if (format < ours && !older_ok)
-		return why_set(why, NX_EFORMAT,
-			       "%s has format %" PRIu32 ", this newsxd writes %" PRIu32
-			       ": convert it with newsxd --config FILE --convert",
-			       what, format, ours);
-	return 0;
-}
 
 static uint32_t format_of(struct txn *txn, unsigned meta)
 {
@@ -98,8 +78,8 @@ static int judge(const char *dir, int env, const struct copy_facts *facts, bool 
 	if (r < 0)
 		return r;
 	return env == COPY_ITEMS
-		       ? copies_format(what, facts->items_format, ITEMS_FORMAT, older_ok, why)
-		       : copies_format(what, facts->photos_format, PHOTOS_FORMAT, older_ok, why);
+		       ? format_check(what, facts->items_format, ITEMS_FORMAT, older_ok, why)
+		       : format_check(what, facts->photos_format, PHOTOS_FORMAT, older_ok, why);
 }
 
 int copies_look(const char *dir, bool older_ok, struct copy_facts *ret, struct why *why)

@@ -6,6 +6,7 @@
 #pragma once
 #include "store/backup.h"
 #include "store/db.h"
+#include "store/format.h"
 #include "store/pump.h"
 
 enum { COPY_ITEMS, COPY_PHOTOS, COPY_ENVS };
@@ -16,8 +17,6 @@ extern const char *const copy_names[COPY_ENVS];
  * words: NX_EFORMAT. older_ok: one that --convert could take is told in ret alone.
  */
 int copies_look(const char *dir, bool older_ok, struct copy_facts *ret, struct why *why);
-/* a format that we read: 0, else NX_EFORMAT and words. what: whose */
-int copies_format(const char *what, uint32_t format, uint32_t ours, bool older_ok, struct why *why);
 
 /* items, then photos, each as one read transaction sees it, into the folder `to` */
 int copies_take(const char *dir, const char *to, uint64_t rate, struct copy_facts *ret,

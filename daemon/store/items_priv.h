@@ -75,18 +75,18 @@ struct items {
 		_Atomic unsigned percent;
 	} shown; /* for items_state() */
 
-	/* for subs.c and retire.c; freed by the two functions below */
-	void *subs_private, *retire_private;
+	struct tend *tend;           /* tend.c */
+	struct vanishing *vanishing; /* vanished.c */
 };
-/* items.c, for items_txn.c */
+/* items_state.c */
 void meta_u64(struct txn *txn, const char *name, uint64_t u);
+bool meta_u64_get(struct txn *txn, const char *name, uint64_t *ret);
 bool items_wall_due(const struct items *items);
 void items_show(struct items *items);
 int items_look_at_usage(struct items *items);
 
-void subs_private_free(struct items *items);   /* subs.c */
-void retire_private_free(struct items *items); /* retire.c */
-int subs_load(struct items *items); /* subs.c: at open, reads the rows and sets items->subs */
+void tend_free(struct items *items); /* tend.c */
+int subs_load(struct items *items);  /* subs.c: at open, reads the rows and sets items->subs */
 
 /* -- items.c: the time of what follows; takes reloaded times, judges the clock */
 void items_now(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised);

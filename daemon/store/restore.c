@@ -96,7 +96,7 @@ int store_restore(const struct restore_conf *conf, struct restored *ret, struct 
 	*ret = (struct restored){ 0 };
 	r = note_read(conf->from, &ret->copy, why);
 	if (r == 0)
-		r = copies_format(conf->from, ret->copy.items_format, ITEMS_FORMAT, true, why);
+		r = format_check(conf->from, ret->copy.items_format, ITEMS_FORMAT, true, why);
 	if (r < 0)
 		return r;
 	r = stage_begin(&stage, conf->directory, why);

@@ -7,46 +7,9 @@
 #define AGAIN_MS 5000 /* between two returns to what was settled behind the pass */
 #define PASS_MS  INT64_C(86400000)
 
-struct tend *tend_of(struct items *items)
-{
-	if (items->retire_private == NULL) {
-		struct tend *tend = calloc(1, sizeof(*tend));
-
-		if (tend != NULL)
-			tend->at = 1;
-		items->retire_private = tend;
-	}
-	return items->retire_private;
-}
-
-void retire_private_free(struct items *items)
-{
-	struct tend *tend = items->retire_private;
-
-	items->retire_private = NULL;
-	if (tend != NULL)
-		free(tend->subs);
-	free(tend);
-}
-
-unsigned tend_percent(const struct items *items)
-{
-	unsigned photos = atomic_load(&items->photos_percent);
-	unsigned percent = items->used_fake_percent > 0
-				   ? items->used_fake_percent
-				   : marks_percent(&items->marks, items->used_pages);
-
-	return percent > photos ? percent : photos;
-}
-
 void items_photos_percent(struct items *items, unsigned percent)
 {
 	atomic_store(&items->photos_percent, percent);
-}
-
-int64_t tend_now(const struct items *items, int64_t wall_ms)
-{
-	return clockrule_now(&items->clock, wall_ms);
 }
 
 void items_retire_again(struct items *items, uint64_t first, uint64_t last)

@@ -51,7 +51,7 @@ void items_forget(struct items *items, struct txn *txn, struct store_forget *for
 	forget->req.code = r;
 }
 
-struct vanishing {       /* items->subs_private */
+struct vanishing {       /* items->vanishing */
 	int64_t told_ms; /* when those that vanished were last announced; 0 = not since the start */
 	int64_t looked_ms;
 	bool more;
@@ -138,14 +138,14 @@ static bool due(struct vanishing *state, int64_t wall_ms, bool *ret_tell)
 int items_vanished(struct items *items, int64_t wall_ms)
 {
 	struct vanished v = { .items = items, .wall_ms = tend_now(items, wall_ms) };
-	struct vanishing *state = items->subs_private;
+	struct vanishing *state = items->vanishing;
 	struct sub_rows rows = { 0 };
 	bool more = false;
 	struct txn txn;
 	int r;
 
 	if (state == NULL)
-		items->subs_private = state = calloc(1, sizeof(*state));
+		items->vanishing = state = calloc(1, sizeof(*state));
 	if (state == NULL || !due(state, wall_ms, &v.tell))
 		return 0;
 	v.txn = &txn;
@@ -162,10 +162,4 @@ int items_vanished(struct items *items, int64_t wall_ms)
 	if (v.tell && !more)
 		state->told_ms = wall_ms;
 	return more;
-}
-
-void subs_private_free(struct items *items)
-{
-	free(items->subs_private);
-	items->subs_private = NULL;
 }

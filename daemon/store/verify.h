@@ -17,6 +17,8 @@ struct verify {
 	void *arg;
 	int faults;
 	int r; /* reading itself failed */
+	/* verify_part_of_item(): handed down, for those who are looked at once more */
+	void (*again)(struct verify *verify, uint64_t part, uint64_t sequence, bool last_word);
 	struct db *items_db, *photos_db;
 	struct txn items, photos; /* of the slice; items is begun first */
 	uint64_t sequence_last, position_last;
@@ -27,6 +29,7 @@ struct verify {
 	uint32_t owed_subscription; /* the row before */
 	uint64_t owed_last;
 };
+/* -- verify_walk.c */
 void verify_fault(struct verify *verify, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 typedef void verify_row_fn(struct verify *verify, struct slice key, struct slice value);

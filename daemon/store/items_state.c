@@ -1,0 +1,146 @@
+/*
+ * Beneath the other files of `items`: its tables, the rows of meta, and what everybody may look at.
+ */
+#include "store/items_priv.h"
+
+#define COUNT_VERSION 1
+#define COUNT_LEN     41
+#define WALL_EACH_MS  60000
+
+// clang-format off
+const struct db_table items_tables[ITEMS_TABLES] = {
+	[T_META]	  = { "meta",	       false },
+	[T_ITEMS]	  = { "items",	       true },
+	[T_BODIES]	  = { "bodies",	       true },
+	[T_FEED]	  = { "feed",	       true },
+	[T_FLASH]	  = { "flash",	       true },
+	[T_STORIES]	  = { "stories",       false },
+	[T_USES]	  = { "uses",	       false },
+	[T_DOOMED]	  = { "doomed",	       true },
+	[T_HAD]		  = { "had",	       false },
+	[T_SUBSCRIPTIONS] = { "subscriptions", false },
+	[T_FILTERS]	  = { "filters",       false },
+	[T_OWED]	  = { "owed",	       false },
+	[T_RECEIPTS]	  = { "receipts",      false },
+	[T_HELD]	  = { "held",	       false },
+};
+// clang-format on
+_Static_assert(ITEMS_TABLES <= DB_TABLES, "LMDB is told how many");
+
+/* ---- rows of meta */
+
+bool count_get(struct txn *txn, struct items_count *ret)
+{
+	struct slice value;
+
+	*ret = (struct items_count){ 0 };
+	if (!txn_get(txn, T_META, slice_str("counters"), &value) || value.n < COUNT_LEN ||
+	    value.p[0] != COUNT_VERSION)
+		return false;
+	ret->sequence_last = unpack_u64(value.p + 1);
+	ret->position_last = unpack_u64(value.p + 9);
+	ret->total_items = unpack_u64(value.p + 17);
+	ret->total_octets = unpack_u64(value.p + 25);
+	ret->held = unpack_u64(value.p + 33);
+	return true;
+}
+
+void count_put(struct txn *txn, const struct items_count *count)
+{
+	uint8_t value[COUNT_LEN], *p = value;
+
+	*p++ = COUNT_VERSION;
+	p = pack_u64(p, count->sequence_last);
+	p = pack_u64(p, count->position_last);
+	p = pack_u64(p, count->total_items);
+	p = pack_u64(p, count->total_octets);
+	pack_u64(p, count->held);
+	txn_put(txn, T_META, slice_str("counters"), slice_of(value, sizeof(value)));
+}
+
+void meta_u64(struct txn *txn, const char *name, uint64_t u)
+{
+	uint8_t value[8];
+
+	pack_u64(value, u);
+	txn_put(txn, T_META, slice_str(name), slice_of(value, sizeof(value)));
+}
+
+bool meta_u64_get(struct txn *txn, const char *name, uint64_t *ret)
+{
+	struct slice value;
+
+	if (!txn_get(txn, T_META, slice_str(name), &value) || value.n != 8)
+		return false;
+	*ret = unpack_u64(value.p);
+	return true;
+}
+
+/* ---- what everybody may look at */
+
+void items_show(struct items *items)
+{
+	unsigned fake = atomic_load(&items->used_fake_percent);
+	uint64_t used = fake > 0 ? items->marks.size * fake / 100 : items->used_pages;
+
+	items->shown.sequence_last = items->count.sequence_last;
+	items->shown.position_last = items->count.position_last;
+	items->shown.held = items->count.held;
+	items->shown.used_octets = used * items->marks.page;
+	items->shown.size_octets = items->marks.size * items->marks.page;
+	items->shown.percent = marks_percent(&items->marks, used);
+}
+
+int items_look_at_usage(struct items *items)
+{
+	struct db_usage usage;
+	int r = db_usage(items->db, &usage);
+
+	if (r == 0)
+		items->used_pages = usage.pages_end - usage.pages_free;
+	return r;
+}
+
+void items_state(const struct items *items, struct store_state *ret)
+{
+	ret->epoch = items->epoch;
+	ret->restored_epoch = items->restored_epoch;
+	ret->restored_sequence = items->restored_sequence;
+	ret->sequence_last = items->shown.sequence_last;
+	ret->position_last = items->shown.position_last;
+	ret->items_octets = items->shown.size_octets;
+	ret->items_used = items->shown.used_octets;
+	ret->items_percent = items->shown.percent;
+	ret->held = items->shown.held;
+}
+
+void items_usage_fake(struct items *items, unsigned percent)
+{
+	atomic_store(&items->used_fake_percent, percent);
+	if (percent > 0) {
+		items->shown.percent = percent;
+		items->shown.used_octets = items->marks.size * percent / 100 * items->marks.page;
+	}
+}
+
+bool items_room(const struct items *items, enum mark mark, uint64_t pages)
+{
+	unsigned fake = atomic_load(&items->used_fake_percent);
+	uint64_t used = fake > 0 ? items->marks.size * fake / 100 : items->used_pages;
+
+	return marks_room(&items->marks, mark, used, pages);
+}
+
+struct db *items_db(struct items *items)
+{
+	return items->db;
+}
+
+/* a suspect time is not stored: the next start would believe it */
+bool items_wall_due(const struct items *items)
+{
+	return items->clock.started && clockrule_good(&items->clock) &&
+	       (items->wall_stored_ms == TIME_NONE ||
+		items->wall_ms - items->wall_stored_ms >= WALL_EACH_MS ||
+		items->wall_ms < items->wall_stored_ms);
+}
