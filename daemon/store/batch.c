@@ -119,7 +119,7 @@ static int run(struct items *items, struct store_req *list, choose_fn *choose, b
 		if (admit(&batch, req))
 			handle(items, &txn, req);
 		else
-			req->code = NX_EFULL;
+			req->code = why_set(&req->why, NX_EFULL, "the store is nearly full");
 	}
 	return items_end(items, &txn);
 }

@@ -184,6 +184,7 @@ void items_put(struct items *items, struct txn *txn, struct store_put *put, int6
 		r = put_check(&p);
 	put->req.code = r < 0 ? r : 0;
 	if (r < 0) {
+		put_refused(&p, r, &put->req.why);
 		free(p.draft);
 		goto out;
 	}

@@ -26,6 +26,8 @@ int put_begin(struct putting *p);
 /* 1: it is the duplicate of p->seen; 0: store it, record.state and held_until_ms are set; negative:
  * why it is refused. Changes nothing in the store */
 int put_check(struct putting *p);
+/* refused.c: words for a person beside the code of put_check(). returns the code */
+int put_refused(const struct putting *p, int code, struct why *why);
 int put_check_parts(const struct putting *p);
 struct slice kills_key(char key[32], uint32_t partner);
 uint32_t utc_day(int64_t wall_ms);

@@ -215,6 +215,7 @@ static inline struct given fx_it(struct fx *fx, const struct it *it)
 	fx_make(&p, it);
 	assert_int_equal(items_batch(fx->items, &p.put.req, fx->boot_ms, fx->wall_ms), 0);
 	assert_true((p.put.req.code == 0) == (p.put.receipt != NULL));
+	assert_true(p.put.req.code == 0 || p.put.req.why.words[0] != '\0');
 	return fx_given(&p.put);
 }
 #define fx_put(fx, ...) fx_it((fx), &(struct it){ __VA_ARGS__ })

@@ -64,6 +64,19 @@ static void other_content_is_a_conflict(void **state)
 	assert_int_equal(fx_put(fx, .uri = "urn:a", .document = "one").code, 0);
 }
 
+static void a_refusal_says_what_it_met(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_put p;
+
+	fx_put(fx, .uri = "urn:other");
+	fx_put(fx, .uri = "urn:a", .document = "one");
+	fx_make(&p, &(struct it){ .uri = "urn:a", .document = "two" });
+	assert_int_equal(items_batch(fx->items, &p.put.req, fx->boot_ms, fx->wall_ms), 0);
+	assert_int_equal(p.put.req.code, NX_ECONFLICT);
+	assert_non_null(strstr(p.put.req.why.words, "seq 2 "));
+}
+
 static void parts_belong_to_the_content(void **state)
 {
 	struct fx *fx = *state;
@@ -383,6 +396,7 @@ int main(void)
 		T(what_was_given_outlives_a_restart),
 		T(duplicate_gives_the_old_numbers),
 		T(other_content_is_a_conflict),
+		T(a_refusal_says_what_it_met),
 		T(parts_belong_to_the_content),
 		T(another_channel_is_refused),
 		T(a_story_lives_on_one_channel),
