@@ -5,9 +5,9 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "config/settings.h"
-#include "core/admit.h"
 #include "core/ask.h"
 #include "core/hub.h"
+#include "daemon/checking.h"
 #include "daemon/copying.h"
 #include "store/store.h"
 #include <getopt.h>
@@ -84,12 +84,7 @@ static int run(struct conf **conf, const struct asked *asked)
 
 static int check(struct conf **conf, const struct asked *asked)
 {
-	struct why why = { 0 };
-
-	if (conf_check_files(*conf, &why) < 0 || admit_check(*conf, &why) < 0)
-		return complain(asked->file, &why, 1);
-	conf_print_rights(*conf, STDOUT_FILENO);
-	return 0;
+	return checking(asked->file, conf);
 }
 
 static void print_time(const char *key, int64_t wall_ms, bool json)

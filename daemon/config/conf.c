@@ -44,11 +44,22 @@ void conf_free(struct conf **conf)
 		free_fields(&c->subscriptions[i], SEC_SUBSCRIPTION, SEC_SUBSCRIPTION);
 	}
 	free_fields(c, SEC_NODE, SEC_LOG);
+	for (unsigned i = 0; i < c->named_n; i++)
+		free(c->named[i].place);
+	free(c->named);
 	free(c->partners);
 	free(c->subscriptions);
 	free(c->file);
 	free(c);
 	*conf = NULL;
+}
+
+const char *conf_place(const struct conf *conf, const char *path)
+{
+	for (unsigned i = 0; i < conf->named_n; i++)
+		if (conf->named[i].path == path)
+			return conf->named[i].place;
+	return conf->file;
 }
 
 const struct conf_partner *conf_partner(const struct conf *conf, const char *name)

@@ -19,6 +19,18 @@ struct into {
 	void *base; /* struct conf, conf_partner or conf_subscription */
 };
 
+static int named(struct reading *reading, const char *path, struct where where)
+{
+	struct conf *conf = reading->conf;
+	char place[PLACE_SIZE];
+
+	if (!one_more((void **)&conf->named, conf->named_n, sizeof(*conf->named)))
+		return NX_ENOMEM;
+	place_text(reading, where, place);
+	conf->named[conf->named_n] = (struct conf_named){ .path = path, .place = strdup(place) };
+	return conf->named[conf->named_n++].place ? 0 : NX_ENOMEM;
+}
+
 static int path(struct into *into, const char *text, struct where where, char **ret)
 {
 	const char *folder = into->reading->files[where.file].folder;
@@ -27,7 +39,7 @@ static int path(struct into *into, const char *text, struct where where, char **
 		*ret = strdup(text);
 	else if (asprintf(ret, "%s/%s", folder, text) < 0)
 		*ret = NULL;
-	return *ret ? 0 : NX_ENOMEM;
+	return *ret ? named(into->reading, *ret, where) : NX_ENOMEM;
 }
 
 static int text_value(const struct setting *setting, const char *text, struct why *why)

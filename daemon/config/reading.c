@@ -7,19 +7,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-int refuse(struct reading *reading, struct where where, const char *format, ...)
+void place_text(const struct reading *reading, struct where where, char to[PLACE_SIZE])
 {
 	const char *file = reading->files[where.file].shown;
 	size_t n = strlen(file);
-	char words[200];
+
+	snprintf(to, PLACE_SIZE, "%s%s:%u", n > 60 ? "..." : "", n > 60 ? file + n - 60 : file,
+		 where.line);
+}
+
+int refuse(struct reading *reading, struct where where, const char *format, ...)
+{
+	char place[PLACE_SIZE], words[200];
 	va_list ap;
 
 	va_start(ap, format);
 	vsnprintf(words, sizeof(words), format, ap);
 	va_end(ap);
-	/* the end of a long path says more than its beginning */
-	return why_set(reading->why, NX_ECONF, "%s%s:%u: %s", n > 60 ? "..." : "",
-		       n > 60 ? file + n - 60 : file, where.line, words);
+	place_text(reading, where, place);
+	return why_set(reading->why, NX_ECONF, "%s: %s", place, words);
 }
 
 bool one_more(void **array, unsigned n, size_t size)

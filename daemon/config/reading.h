@@ -55,6 +55,9 @@ struct reading {
 /* why "FILE:LINE: words"; returns NX_ECONF, or NX_ENOMEM when inner says so */
 int refuse(struct reading *reading, struct where where, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/* "FILE:LINE"; the end of a long path says more than its beginning */
+#define PLACE_SIZE 80
+void place_text(const struct reading *reading, struct where where, char to[PLACE_SIZE]);
 /* room for one more in an array that grows; false when out of memory */
 bool one_more(void **array, unsigned n, size_t size);
 /* where the n-th value of a setting stands; of the section itself when it was not given */

@@ -151,6 +151,10 @@ static int include(struct reading *reading, const struct seen_include *seen)
 			   strerror(errno));
 	else if (g == 0)
 		r = include_all(reading, seen->where, &found);
+	else if (strpbrk(seen->pattern, "*?[") == NULL)
+		r = refuse(reading, seen->where,
+			   "'%.100s' does not exist; only a pattern (*, ?, [) may match nothing",
+			   seen->pattern);
 	globfree(&found);
 	free(pattern);
 	return r;

@@ -54,8 +54,15 @@ struct conf_subscription {
 	uint64_t backlog_size; /* octets; "25%" is worked out from store.size */
 	char *renamed_from;
 };
+/* a file that the configuration names, and where: "newsxd.conf:12" */
+struct conf_named {
+	const char *path; /* that of the setting */
+	char *place;
+};
 struct conf {
 	char *file;
+	unsigned named_n;
+	struct conf_named *named;
 	/* node */
 	char *node_name;
 	/* paths are made absolute against the folder of the file they stand in */
@@ -97,9 +104,12 @@ int conf_read(const char *file, struct conf **ret, struct why *why);
  */
 int conf_read_octets(const char *name, struct slice text, struct conf **ret, struct why *why);
 void conf_free(struct conf **conf);
-/* key and certificate: there, readable, the key's mode 0640 or narrower. NX_ECONF with words that
- * mend it */
+/* what the configuration names: there, a file and no pipe (which would make its reader wait),
+ * readable, not endless; the key's mode 0640 or narrower. NX_ECONF with place and words that mend
+ * it */
 int conf_check_files(const struct conf *conf, struct why *why);
+/* where such a file is named: "FILE:LINE" */
+const char *conf_place(const struct conf *conf, const char *path);
 /* did a setting change that is taken at start only? why names the first */
 bool conf_needs_restart(const struct conf *now, const struct conf *next, struct why *why);
 const struct conf_partner *conf_partner(const struct conf *conf, const char *name);

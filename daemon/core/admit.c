@@ -3,7 +3,21 @@
 #include "base/log.h"
 #include "net/trust.h"
 
+#include <stdio.h>
+
 #define WARN_MS (24 * 3600 * 1000LL)
+
+/* the words name one of two files: where it stands in the configuration goes before them */
+static int placed(int r, const struct conf *conf, const char *first, const char *second,
+		  struct why *why)
+{
+	struct why bare = *why;
+	const char *path = strstr(bare.words, first) != NULL ? first : second;
+
+	if (r != NX_ECONF)
+		return r;
+	return why_set(why, r, "%s: %s", conf_place(conf, path), bare.words);
+}
 
 static int trust(const struct exchange *exchange, const struct conf *conf, struct tls *tls,
 		 struct why *why)
@@ -20,7 +34,8 @@ static int trust(const struct exchange *exchange, const struct conf *conf, struc
 					 .names_n = partner->san.n };
 
 		if (*partner->ca != '\0')
-			r = trusts_add(trusts, &tc, why);
+			r = placed(trusts_add(trusts, &tc, why), conf, partner->ca, partner->crl,
+				   why);
 	}
 	if (r == 0)
 		tls_trust(tls, &trusts);
@@ -33,7 +48,8 @@ int admit_tls(const struct exchange *exchange, const struct conf *conf, tls_admi
 {
 	struct tls *tls = NULL;
 	bool some = false;
-	int r = tls_new(conf->node_key, conf->node_certificate, fn, arg, &tls, why);
+	int r = placed(tls_new(conf->node_key, conf->node_certificate, fn, arg, &tls, why), conf,
+		       conf->node_key, conf->node_certificate, why);
 
 	for (unsigned i = 0; i < conf->partners_n; i++)
 		some = some || *conf->partners[i].ca != '\0';

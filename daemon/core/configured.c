@@ -112,6 +112,14 @@ static void swap_conf(struct hub *hub)
 	notify_ready("serving");
 }
 
+static void refused(struct hub *hub, int r, const struct why *why)
+{
+	log_err("conf.refused", kv_str("reason", nx_word(r)), kv_str("words", why->words));
+	conf_free(&hub->conf_next);
+	tls_free(&hub->tls_next);
+	notify_ready("serving the former configuration");
+}
+
 static void defined(struct store_req *req, void *arg)
 {
 	struct hub *hub = arg;
@@ -119,23 +127,26 @@ static void defined(struct store_req *req, void *arg)
 	int r = req->code;
 
 	hub->defining = false;
+	if (hub->exchange.stopping) { /* the doors are closed, and stay so */
+		definition_done(&hub->define);
+		return;
+	}
 	if (r == 0)
 		r = exchange_adopt(&hub->exchange, first ? hub->conf : hub->conf_next,
 				   &hub->define);
 	definition_done(&hub->define);
-	if (r < 0) {
-		log_err(first ? "conf.fail" : "conf.refused", kv_str("reason", nx_word(r)),
-			kv_str("words", req->why.words));
-		conf_free(&hub->conf_next);
-		tls_free(&hub->tls_next);
-		notify_ready("serving the former configuration");
-		if (first)
-			hub_fail(hub, EX_UNAVAILABLE);
+	if (r < 0 && first) {
+		log_err("conf.fail", kv_str("reason", nx_word(r)), kv_str("words", req->why.words));
+		hub_fail(hub, EX_UNAVAILABLE);
+	} else if (r < 0) {
+		refused(hub, r, &req->why);
 	} else if (first) {
 		listening(hub);
 	} else {
 		swap_conf(hub);
 	}
+	if (hub->reload_again && hub->listen != NULL)
+		hub_reload(hub);
 }
 
 int hub_define(struct hub *hub, const struct conf *conf)
@@ -151,22 +162,23 @@ int hub_define(struct hub *hub, const struct conf *conf)
 	return 0;
 }
 
-int hub_reload(struct hub *hub, struct why *why)
+void hub_reload(struct hub *hub)
 {
+	struct why why = { 0 };
 	int r;
 
-	if (hub->defining || hub->listen == NULL)
-		return why_set(why, NX_EBUSY, "a reload is under way");
-	r = conf_read(hub->conf->file, &hub->conf_next, why);
+	hub->reload_again = hub->defining || hub->listen == NULL;
+	if (hub->reload_again)
+		return; /* the file may have changed since it was read */
+	r = conf_read(hub->conf->file, &hub->conf_next, &why);
 	if (r == 0)
-		r = admit_tls(&hub->exchange, hub->conf_next, hub_admit, hub, &hub->tls_next, why);
+		r = conf_check_files(hub->conf_next, &why);
+	if (r == 0)
+		r = admit_tls(&hub->exchange, hub->conf_next, hub_admit, hub, &hub->tls_next, &why);
 	if (r == 0)
 		r = hub_define(hub, hub->conf_next);
-	if (r < 0) {
-		conf_free(&hub->conf_next);
-		tls_free(&hub->tls_next);
-	}
-	return r;
+	if (r < 0)
+		refused(hub, r, &why);
 }
 
 struct forget {

@@ -146,15 +146,11 @@ static void on_term(void *arg)
 static void on_hup(void *arg)
 {
 	struct hub *hub = arg;
-	struct why why = { 0 };
-	int r;
 
+	if (hub->exchange.stopping)
+		return;
 	notify_reloading();
-	r = hub_reload(hub, &why);
-	if (r < 0) {
-		log_err("conf.refused", kv_str("reason", nx_word(r)), kv_str("words", why.words));
-		notify_ready("serving the former configuration");
-	}
+	hub_reload(hub);
 }
 
 static void on_usr1(void *arg)
@@ -278,7 +274,9 @@ out:
 
 int hub_open(struct conf **conf, struct hub **ret, struct why *why)
 {
-	return open_as(conf, false, ret, why);
+	int r = conf_check_files(*conf, why);
+
+	return r < 0 ? r : open_as(conf, false, ret, why);
 }
 
 int hub_open_in_line(struct conf **conf, struct hub **ret, struct why *why)

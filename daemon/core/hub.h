@@ -18,5 +18,3 @@ void hub_close(struct hub **hub);
 /* returns the exit status: 0 after hub_stop(), 74 (EX_IOERR) when the store failed */
 int hub_run(struct hub *hub);
 void hub_stop(struct hub *hub); /* BYE to all, answers flow, then hub_run() returns */
-int hub_reload(struct hub *hub,
-	       struct why *why); /* reads the file again; a bad one changes nothing */

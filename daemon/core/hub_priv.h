@@ -28,7 +28,7 @@ struct hub {
 	struct store_define define;
 	struct conf *conf_next;
 	struct tls *tls_next;
-	bool defining;
+	bool defining, reload_again; /* a reload was asked for meanwhile */
 	bool asking_again; /* those who are in: their own link does not count against them */
 };
 
@@ -50,5 +50,7 @@ void hub_bury(struct hub *hub); /* frees the peers that were closed; no caller u
 /* configured.c */
 int hub_define(struct hub *hub,
 	       const struct conf *conf); /* to the store; listening or the swap follows */
+/* reads the file again, one at a time; a bad one changes nothing. The log says how it went */
+void hub_reload(struct hub *hub);
 void hub_close_ended(struct hub *hub, int64_t wall_ms); /* those whose certificate is over */
 void hub_forget(struct hub *hub, const char *name);

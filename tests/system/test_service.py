@@ -59,6 +59,31 @@ def test_check():
         x.close()
 
 
+def test_check_by_root_sees_what_the_service_sees():
+    """a key that root can read and the owner of the store cannot"""
+    if os.geteuid() != 0:
+        print("only root can be somebody else\nSKIP")
+        return
+    x = Exchange(PARTNERS, SUBS)
+    try:
+        os.chmod(x.folder, 0o755)
+        os.chmod(os.path.join(x.folder, "keys"), 0o755)
+        os.mkdir(os.path.join(x.folder, "store"))
+        os.chmod(x.keys["exchange"].key, 0o600)
+        newsxd(x, "--check")  # all of it is root's
+        os.chown(os.path.join(x.folder, "store"), 65534, 65534)
+        said = newsxd(x, "--check", status=1)
+        holds(re.search(r"newsxd\.conf:1: key .* Permission denied; .*chgrp newsxd, chmod 0640 \(looked at as nobody, who owns .*/store\)",
+                        said), said)
+        os.chown(x.keys["exchange"].key, 0, 65534)
+        os.chmod(x.keys["exchange"].key, 0o640)
+        newsxd(x, "--check")
+        os.chmod(x.config, 0o600)
+        holds("cannot be read: Permission denied (looked at as nobody" in newsxd(x, "--check", status=1), "a configuration that is root's")
+    finally:
+        x.close()
+
+
 def test_usage():
     """wrong usage 64, --version, --defaults that is a configuration"""
     run = lambda *a: subprocess.run([NEWSXD, *a], text=True, capture_output=True, timeout=WAIT_S, check=False)

@@ -337,7 +337,7 @@ def test_rotation_under_load():
 
         # bad files change nothing
         for name, text, word in (("agency.ca", "junk", "no certificate"), ("agency.crl", "junk", "no revocation list"),
-                                 ("agency.ca", None, "cannot read"), ("agency.crl", None, "cannot read")):
+                                 ("agency.ca", None, "does not exist"), ("agency.crl", None, "does not exist")):
             path = os.path.join(folder, name)
             os.rename(path, path + ".kept")
             if text:

@@ -251,7 +251,7 @@ static void includes(void **state)
 	assert_int_equal(mkdir(path, 0700), 0);
 	folder_put(&folder, "main.conf",
 		   "include(\"conf.d/*.conf\")\ninclude(\"none/*.conf\")\n"
-		   "include(\"none.conf\")\nnode { name = hub }\n");
+		   "include(\"none-[ab].conf\")\nnode { name = hub }\n");
 	folder_put(&folder, "conf.d/20-vna.conf",
 		   "partner vna { pin = \"" PIN_B "\" read = \"*\" }");
 	folder_put(&folder, "conf.d/10-kpl.conf",
@@ -277,6 +277,11 @@ static void includes(void **state)
 	folder_put(&folder, "node.inc", "include(\"node.inc\")");
 	assert_int_equal(folder_read(&folder, "main.conf", &conf, &why), NX_ECONF);
 	assert_non_null(strstr(why.words, "node.inc:1: included more than 8 files deep"));
+
+	folder_put(&folder, "node.inc", "\ninclude(\"none.conf\")");
+	assert_int_equal(folder_read(&folder, "main.conf", &conf, &why), NX_ECONF);
+	assert_non_null(
+		strstr(why.words, "node.inc:2: 'none.conf' does not exist; only a pattern"));
 
 	folder_put(&folder, "node.inc", "include(\"conf.d\")");
 	assert_int_equal(folder_read(&folder, "main.conf", &conf, &why), NX_ECONF);
@@ -316,8 +321,8 @@ static void key_files(void **state)
 	folder_put(&folder, "k", "x");
 	assert_int_equal(chmod(conf->node_key, 0644), 0);
 	assert_int_equal(conf_check_files(conf, &why), NX_ECONF);
-	snprintf(words, sizeof(words), "key has mode 0644, wider than 0640: chmod 0640 %s",
-		 conf->node_key);
+	snprintf(words, sizeof(words), "%s:1: key has mode 0644, wider than 0640: chmod 0640 %s",
+		 conf->file, conf->node_key);
 	assert_string_equal(why.words, words);
 	assert_int_equal(chmod(conf->node_key, 0640), 0);
 	assert_int_equal(conf_check_files(conf, &why), NX_ECONF);
@@ -330,6 +335,18 @@ static void key_files(void **state)
 	assert_int_equal(mkdir(conf->node_key, 0600), 0);
 	assert_int_equal(conf_check_files(conf, &why), NX_ECONF);
 	assert_non_null(strstr(why.words, "/k is no file"));
+	assert_int_equal(rmdir(conf->node_key), 0);
+	assert_int_equal(mkfifo(conf->node_key, 0600), 0);
+	assert_int_equal(conf_check_files(conf, &why), NX_ECONF);
+	assert_non_null(strstr(why.words, "/k is no file"));
+	assert_int_equal(unlink(conf->node_key), 0);
+	folder_put(&folder, "k", "");
+	assert_int_equal(chmod(conf->node_key, 0600), 0);
+	assert_int_equal(conf_check_files(conf, &why), NX_ECONF);
+	assert_non_null(strstr(why.words, "/k is empty"));
+	assert_int_equal(truncate(conf->node_key, 9 << 20), 0);
+	assert_int_equal(conf_check_files(conf, &why), NX_ECONF);
+	assert_non_null(strstr(why.words, "/k is larger than 8388608 octets"));
 	conf_free(&conf);
 	folder_drop(&folder);
 }

@@ -1,0 +1,11 @@
+/*
+ * checking.h - newsxd --check: is it all there, and may the daemon read it?
+ *
+ * Run by root it looks with the eyes of the service: as the owner of the store's folder (or of the
+ * folder that the store would be made in), who has to read configuration, keys and lists.
+ */
+#pragma once
+#include "config/settings.h"
+
+/* file: as given on the command line; *conf is read anew. returns the exit status */
+int checking(const char *file, struct conf **conf);
