@@ -18,7 +18,7 @@ static void claim_free(struct claim *claim)
 static void queue_drop(struct claim *claim, struct cursor *cursor)
 {
 	while (cursor->at < cursor->n) {
-		map_del(&claim->exchange->stories, &cursor->queue[cursor->at].hot->by_story);
+		exchange_story_del(claim->exchange, cursor->queue[cursor->at].hot);
 		hot_unref(&cursor->queue[cursor->at++].hot);
 	}
 	free(cursor->queue);
@@ -288,7 +288,7 @@ static void take_fetched(struct claim *claim, struct cursor *cursor, struct fetc
 	/* released by time, it is not in the ring: what is older must not follow it */
 	if (f->kill || !versions_all(claim))
 		exchange->newer(exchange->arg, f->story, f->position, f->kill);
-	map_add(&exchange->stories, &hot->by_story, map_hash_key(hot->story));
+	exchange_story_add(exchange, hot);
 	cursor->queue[cursor->n++] =
 		(struct ready){ .hot = hot, .skip_first = first, .attempts = f->attempts };
 }
@@ -445,7 +445,7 @@ static bool next_queued(struct claim *claim, enum session_class class, struct cu
 		if (class != CLASS_FLASH && old != (class == CLASS_BACKLOG))
 			return false;
 		*ret = *front;
-		map_del(&claim->exchange->stories, &ret->hot->by_story);
+		exchange_story_del(claim->exchange, ret->hot);
 		if (++cursor->at == cursor->n) {
 			queue_drop(claim, cursor);
 			claim_ready(claim); /* the class that comes after it may go on */

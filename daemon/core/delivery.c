@@ -19,19 +19,81 @@ struct delivery *delivery_find(struct link *link, uint64_t id)
 	return NULL;
 }
 
-static bool gives_parts(const struct delivery *delivery)
+/* ---- parts that are given: those of items that are open, neither withdrawn nor taken over */
+
+struct delivery_part {
+	struct map_node node;
+	struct delivery *delivery;
+	const struct store_part *part;
+};
+
+static int parts_give(struct delivery *delivery)
 {
-	return delivery->parts != NULL && delivery->claim != NULL &&
-	       delivery->withdrawn == SETTLE_ACKED;
+	const struct parts *parts = delivery->parts;
+
+	if (parts == NULL)
+		return 0;
+	delivery->given = calloc(parts->n, sizeof(*delivery->given));
+	if (delivery->given == NULL)
+		return NX_ENOMEM;
+	for (unsigned i = 0; i < parts->n; i++) {
+		struct delivery_part *given = &delivery->given[i];
+
+		given->delivery = delivery;
+		given->part = &parts->v[i];
+		map_add(&delivery->link->given, &given->node, map_hash_key(parts->v[i].sha256));
+		delivery->budget += 2 * parts->v[i].size + (1 << 20);
+	}
+	return 0;
 }
 
-static uint64_t another_with_part(struct link *link, uint64_t part)
+static void parts_take_back(struct delivery *delivery)
 {
-	for (const struct delivery *d = link->oldest; d != NULL; d = d->after)
-		for (unsigned i = 0; gives_parts(d) && i < d->parts->n; i++)
-			if (d->parts->v[i].number == part)
-				return d->id;
-	return 0;
+	for (unsigned i = 0; delivery->given != NULL && i < delivery->parts->n; i++)
+		map_del(&delivery->link->given, &delivery->given[i].node);
+	free(delivery->given);
+	delivery->given = NULL;
+}
+
+/* one of the open items that has it and lets so many octets be asked for, or NULL */
+static struct delivery_part *part_given(struct link *link, const uint8_t sha256[32], uint64_t n)
+{
+	struct map_node *node = map_first(&link->given, map_hash_key(sha256));
+
+	for (; node != NULL; node = map_next(node)) {
+		struct delivery_part *given = container_of(node, struct delivery_part, node);
+
+		if (memcmp(given->part->sha256, sha256, 32) == 0 && n <= given->delivery->budget)
+			return given;
+	}
+	return NULL;
+}
+
+static uint64_t another_with_part(struct link *link, const uint8_t sha256[32])
+{
+	const struct delivery_part *given = part_given(link, sha256, 0);
+
+	return given == NULL ? 0 : given->delivery->id;
+}
+
+/* ---- life */
+
+/* where a newer version or a kill of its story finds it; told apart from hot items by its hash */
+static void story_add(struct delivery *delivery)
+{
+	struct exchange *exchange = delivery->link->exchange;
+
+	if (!delivery->kill)
+		map_add(delivery->versions_all ? &exchange->kills_only : &exchange->stories,
+			&delivery->by_story, ~map_hash_key(delivery->story));
+}
+
+static void story_del(struct delivery *delivery)
+{
+	struct exchange *exchange = delivery->link->exchange;
+
+	map_del(delivery->versions_all ? &exchange->kills_only : &exchange->stories,
+		&delivery->by_story);
 }
 
 void delivery_free(struct delivery **at)
@@ -40,7 +102,8 @@ void delivery_free(struct delivery **at)
 	struct link *link = delivery->link;
 
 	map_del(&link->deliveries, &delivery->by_id);
-	map_del(&link->exchange->stories, &delivery->by_story);
+	story_del(delivery);
+	parts_take_back(delivery);
 	if (delivery->before != NULL)
 		delivery->before->after = delivery->after;
 	else
@@ -63,10 +126,8 @@ struct delivery *delivery_new(struct link *link, struct claim *claim, uint64_t i
 	struct delivery *delivery = calloc(1, sizeof(*delivery));
 	struct hot *hot = ready->hot;
 
-	if (delivery == NULL || feed_busy_add(claim->feed, hot->position) < 0) {
-		free(delivery);
+	if (delivery == NULL)
 		return NULL;
-	}
 	*delivery = (struct delivery){
 		.link = link,
 		.claim = claim,
@@ -84,12 +145,15 @@ struct delivery *delivery_new(struct link *link, struct claim *claim, uint64_t i
 		.withdrawn = SETTLE_ACKED,
 		.versions_all = claim->feed->conf->versions == VERSIONS_ALL,
 	};
-	for (unsigned i = 0; hot->parts != NULL && i < hot->parts->n; i++)
-		delivery->budget += 2 * hot->parts->v[i].size + (1 << 20);
 	memcpy(delivery->story, hot->story, sizeof(delivery->story));
+	if (parts_give(delivery) < 0 || feed_busy_add(claim->feed, hot->position) < 0) {
+		parts_take_back(delivery);
+		hot_parts_unref(&delivery->parts);
+		free(delivery);
+		return NULL;
+	}
 	map_add(&link->deliveries, &delivery->by_id, map_hash_u64(id));
-	/* told apart from hot items by where the node lies: see delivery_newer() */
-	map_add(&link->exchange->stories, &delivery->by_story, ~map_hash_key(hot->story));
+	story_add(delivery);
 	delivery->before = link->newest;
 	if (link->newest != NULL)
 		link->newest->after = delivery;
@@ -125,37 +189,31 @@ void delivery_settle_skipped(struct delivery *delivery)
 		settle_add(delivery->link->exchange->settle, delivery->claim->feed, &run);
 }
 
-static const struct store_part *part_of(const struct delivery *delivery, const uint8_t sha256[32])
-{
-	for (unsigned i = 0; delivery->parts != NULL && i < delivery->parts->n; i++)
-		if (memcmp(delivery->parts->v[i].sha256, sha256, 32) == 0)
-			return &delivery->parts->v[i];
-	return NULL;
-}
-
 const struct store_part *delivery_part(struct link *link, const struct need *need, uint64_t *ret_id,
 				       bool *ret_flash)
 {
-	for (struct delivery *d = link->oldest; d != NULL; d = d->after) {
-		const struct store_part *part = part_of(d, need->sha256);
+	struct delivery_part *given = part_given(link, need->sha256, need->length);
+	uint64_t size = given == NULL ? 0 : given->part->size;
 
-		if (part == NULL || !gives_parts(d) || need->length > d->budget)
-			continue;
-		if (need->offset >= part->size || need->length > part->size - need->offset)
-			return NULL;
-		d->budget -= need->length;
-		*ret_id = d->id;
-		*ret_flash = d->lane == LANE_FLASH;
-		return part;
-	}
-	return NULL;
+	if (need->offset >= size || need->length > size - need->offset)
+		return NULL;
+	given->delivery->budget -= need->length;
+	*ret_id = given->delivery->id;
+	*ret_flash = given->delivery->lane == LANE_FLASH;
+	return given->part;
+}
+
+void delivery_let_go(struct delivery *delivery)
+{
+	delivery->claim = NULL;
+	parts_take_back(delivery);
+	story_del(delivery);
 }
 
 static void withdraw(struct delivery *delivery, bool kill)
 {
-	if (delivery->claim == NULL || delivery->kill || (!kill && delivery->versions_all))
-		return;
 	delivery->withdrawn = kill ? SETTLE_KILLED : SETTLE_SUPERSEDED;
+	parts_take_back(delivery);
 	session_withdraw(delivery->link->session, delivery->id, kill ? NX_EKILLED : NX_ESUPERSEDED);
 	link_want(delivery->link);
 	log_info("item.withdrawn", kv_u64("conn", delivery->link->number),
@@ -165,23 +223,46 @@ static void withdraw(struct delivery *delivery, bool kill)
 		 kv_str("reason", kill ? "killed" : "superseded"));
 }
 
+static void hot_newer(struct exchange *exchange, struct map *map, const uint8_t story[32],
+		      uint64_t position, bool kill)
+{
+	struct map_node *node = map_first(map, map_hash_key(story)), *next;
+
+	for (; node != NULL; node = next) {
+		struct hot *hot = container_of(node, struct hot, by_story);
+
+		next = map_next(node);
+		if (memcmp(hot->story, story, 32) != 0 || hot->position >= position || hot->kill)
+			continue;
+		exchange_story_del(exchange, hot);
+		hot->verdict = kill ? SETTLE_KILLED : SETTLE_SUPERSEDED;
+		exchange_story_add(exchange, hot);
+	}
+}
+
+/* each is withdrawn once, and then in no index any more */
+static void open_newer(struct map *map, const uint8_t story[32], uint64_t position, bool kill)
+{
+	struct map_node *node = map_first(map, ~map_hash_key(story)), *next;
+
+	for (; node != NULL; node = next) {
+		struct delivery *delivery = container_of(node, struct delivery, by_story);
+
+		next = map_next(node);
+		if (memcmp(delivery->story, story, 32) != 0 || delivery->position >= position)
+			continue;
+		map_del(map, node);
+		withdraw(delivery, kill);
+	}
+}
+
 void delivery_newer(struct exchange *exchange, const uint8_t story[32], uint64_t position,
 		    bool kill)
 {
-	uint64_t hash = map_hash_key(story);
-
-	for (struct map_node *n = map_first(&exchange->stories, hash); n != NULL; n = map_next(n)) {
-		struct hot *hot = container_of(n, struct hot, by_story);
-
-		if (memcmp(hot->story, story, 32) == 0 && hot->position < position && !hot->kill &&
-		    hot->verdict != SETTLE_KILLED)
-			hot->verdict = kill ? SETTLE_KILLED : SETTLE_SUPERSEDED;
-	}
-	for (struct map_node *n = map_first(&exchange->stories, ~hash); n != NULL;
-	     n = map_next(n)) {
-		struct delivery *delivery = container_of(n, struct delivery, by_story);
-
-		if (memcmp(delivery->story, story, 32) == 0 && delivery->position < position)
-			withdraw(delivery, kill);
-	}
+	hot_newer(exchange, &exchange->stories, story, position, kill);
+	open_newer(&exchange->stories, story, position, kill);
+	if (!kill)
+		return;
+	hot_newer(exchange, &exchange->kills_only, story, position, true);
+	open_newer(&exchange->kills_only, story, position, true);
 }

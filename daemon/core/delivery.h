@@ -8,6 +8,8 @@
 #pragma once
 #include "core/claim.h"
 
+struct delivery_part; /* one of its parts in link->given */
+
 struct delivery {
 	struct map_node by_id, by_story;
 	struct delivery *before, *after; /* on the link, in the order sent */
@@ -15,6 +17,7 @@ struct delivery {
 	struct claim *claim; /* NULL: taken over or given up; its answer counts for nothing */
 	struct hot *hot;     /* until its last octet is framed */
 	struct parts *parts;
+	struct delivery_part *given; /* parts->n of them */
 	uint64_t id, position, sequence, skip_first;
 	uint64_t budget;            /* octets of parts that may still be asked for */
 	int64_t sent_ms, stored_ms; /* boot; wall */
@@ -31,6 +34,8 @@ struct delivery *delivery_find(struct link *link, uint64_t id); /* NULL when it 
 struct delivery *delivery_new(struct link *link, struct claim *claim, uint64_t id,
 			      const struct ready *ready);
 void delivery_free(struct delivery **delivery);
+/* its claim is over: its answer counts for nothing, and no part of it is given any more */
+void delivery_let_go(struct delivery *delivery);
 /* what the answer (or a rule) says of it, and of the positions before it that did not match; it has
  * a claim */
 void delivery_settle(struct delivery *delivery, enum settle_how how);

@@ -66,10 +66,9 @@ static struct feed *feed_add(struct exchange *exchange, uint32_t number)
 		return NULL;
 	exchange->feeds = more;
 	feed = calloc(1, sizeof(*feed));
-	if (feed == NULL || map_init(&feed->busy) < 0) {
-		free(feed);
+	if (feed == NULL)
 		return NULL;
-	}
+	map_init(&feed->busy);
 	feed->number = number;
 	feed->owed_again_ms = INT64_MIN;
 	for (unsigned i = 0; i < TAKEOVERS; i++)
@@ -81,23 +80,27 @@ static struct feed *feed_add(struct exchange *exchange, uint32_t number)
 int exchange_adopt(struct exchange *exchange, const struct conf *conf,
 		   const struct store_define *define)
 {
+	/* what may fail comes first: nobody may keep half of a configuration that is given up */
+	for (unsigned i = 0; i < define->partners_n; i++)
+		if (partner_add(exchange, define->partners[i].number) == NULL)
+			return NX_ENOMEM;
+	for (unsigned i = 0; i < define->subscriptions_n; i++)
+		if (feed_add(exchange, define->subscriptions[i].number) == NULL)
+			return NX_ENOMEM;
 	for (unsigned i = 0; i < exchange->partners_n; i++)
 		exchange->partners[i]->conf = NULL;
 	for (unsigned i = 0; i < exchange->feeds_n; i++)
 		exchange->feeds[i]->conf = NULL;
 	for (unsigned i = 0; i < define->partners_n; i++) {
-		struct partner *partner = partner_add(exchange, define->partners[i].number);
+		struct partner *partner = partner_by_number(exchange, define->partners[i].number);
 
-		if (partner == NULL)
-			return NX_ENOMEM;
 		partner->conf = &conf->partners[i];
 		snprintf(partner->name, sizeof(partner->name), "%s", conf->partners[i].name);
 	}
 	for (unsigned i = 0; i < define->subscriptions_n; i++) {
-		struct feed *feed = feed_add(exchange, define->subscriptions[i].number);
+		struct feed *feed =
+			exchange_feed_by_number(exchange, define->subscriptions[i].number);
 
-		if (feed == NULL)
-			return NX_ENOMEM;
 		feed->conf = &conf->subscriptions[i];
 		snprintf(feed->name, sizeof(feed->name), "%s", conf->subscriptions[i].name);
 	}
@@ -117,14 +120,29 @@ void exchange_done(struct exchange *exchange)
 	free(exchange->partners);
 	ring_done(&exchange->ring);
 	map_done(&exchange->stories);
+	map_done(&exchange->kills_only);
 	map_done(&exchange->pulls);
+}
+
+static struct map *index_of(struct exchange *exchange, const struct hot *hot)
+{
+	return hot->verdict == SETTLE_SUPERSEDED ? &exchange->kills_only : &exchange->stories;
+}
+
+void exchange_story_add(struct exchange *exchange, struct hot *hot)
+{
+	if (hot->verdict != SETTLE_KILLED)
+		map_add(index_of(exchange, hot), &hot->by_story, map_hash_key(hot->story));
+}
+
+void exchange_story_del(struct exchange *exchange, struct hot *hot)
+{
+	map_del(index_of(exchange, hot), &hot->by_story);
 }
 
 static void forget_story(void *arg, struct hot *hot)
 {
-	struct exchange *exchange = arg;
-
-	map_del(&exchange->stories, &hot->by_story);
+	exchange_story_del(arg, hot);
 }
 
 void exchange_released(struct exchange *exchange, struct hot *hot)
@@ -133,7 +151,7 @@ void exchange_released(struct exchange *exchange, struct hot *hot)
 	if (hot->verdict == SETTLE_ACKED)
 		exchange->newer(exchange->arg, hot->story, hot->position, hot->kill);
 	if (ring_at(&exchange->ring, hot->position) == hot)
-		map_add(&exchange->stories, &hot->by_story, map_hash_key(hot->story));
+		exchange_story_add(exchange, hot);
 	exchange->wake(exchange->arg, hot->lane);
 }
 

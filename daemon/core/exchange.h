@@ -68,6 +68,8 @@ struct exchange {
 	struct feed **feeds;
 	unsigned feeds_n;
 	struct map stories;    /* hot items and open deliveries, by story */
+	struct map kills_only; /* those of them that a newer version does not concern any more, only
+				* a kill: so a story of many versions makes no long chain above */
 	struct map pulls;      /* parts on their way in, by (partner, sha256) */
 	uint64_t inbound_held; /* octets of items and parts that are not on disk yet */
 	struct mismatch mismatches[MISMATCHES];
@@ -95,6 +97,9 @@ void exchange_done(struct exchange *exchange);
 /* a released item: into the ring and the index of stories; older ones of its story are marked;
  * feeds are woken */
 void exchange_released(struct exchange *exchange, struct hot *hot);
+/* into and out of the index that its verdict calls for; one that was killed is in none */
+void exchange_story_add(struct exchange *exchange, struct hot *hot);
+void exchange_story_del(struct exchange *exchange, struct hot *hot);
 /* positions exist that are not in memory */
 void exchange_released_unseen(struct exchange *exchange, uint64_t last);
 /* may this partner hand over one more item of so many octets now? takes them off its minute. A

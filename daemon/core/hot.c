@@ -39,6 +39,7 @@ struct parts *hot_parts_copy(const struct store_part *v, unsigned n)
 	}
 	parts->refs = 1;
 	parts->n = n;
+	parts->octets = n * sizeof(*v) + names;
 	to = (uint8_t *)(parts->v + n);
 	for (unsigned i = 0; i < n; i++) {
 		parts->v[i] = v[i];
@@ -83,7 +84,8 @@ void ring_done(struct ring *ring)
 
 static size_t weight(const struct hot *hot)
 {
-	return sizeof(*hot) + 64 + hot->envelope_n + hot->document_n;
+	return sizeof(*hot) + 64 + hot->envelope_n + hot->document_n +
+	       (hot->parts == NULL ? 0 : hot->parts->octets);
 }
 
 static void drop_first(struct ring *ring, ring_gone_fn *gone, void *arg)

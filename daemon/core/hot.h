@@ -11,6 +11,7 @@
 
 struct parts { /* shared by an item and its deliveries */
 	unsigned refs, n;
+	size_t octets;
 	struct store_part *v; /* one allocation with the names behind it */
 };
 struct hot {

@@ -204,6 +204,7 @@ static int exchange_open(struct hub *hub, bool in_line, struct why *why)
 	struct exchange *exchange = &hub->exchange;
 	struct store_conf sc;
 	uint8_t boot[16];
+	uint64_t secret;
 	int r;
 
 	exchange->conf = hub->conf;
@@ -213,8 +214,10 @@ static int exchange_open(struct hub *hub, bool in_line, struct why *why)
 	exchange->arg = hub;
 	random_octets(boot, sizeof(boot));
 	hex_of(boot, sizeof(boot), exchange->boot);
-	if (map_init(&exchange->stories) < 0 || map_init(&exchange->pulls) < 0)
-		return why_set(why, NX_ENOMEM, "out of memory");
+	random_octets(&secret, sizeof(secret));
+	map_init_secret(&exchange->stories, secret);
+	map_init_secret(&exchange->kills_only, secret);
+	map_init(&exchange->pulls);
 	definition_store_conf(hub->conf, &sc);
 	sc.in_line = in_line;
 	sc.event = store_event;

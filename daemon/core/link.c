@@ -1,13 +1,12 @@
 #include "core/link.h"
 
-int link_init(struct link *link)
+void link_init(struct link *link)
 {
-	struct map *maps[] = { &link->inbounds, &link->handles, &link->deliveries, &link->serves };
-
-	for (unsigned i = 0; i < sizeof(maps) / sizeof(*maps); i++)
-		if (map_init(maps[i]) < 0)
-			return NX_ENOMEM;
-	return 0;
+	map_init(&link->inbounds);
+	map_init(&link->handles);
+	map_init(&link->deliveries);
+	map_init(&link->given);
+	map_init(&link->serves);
 }
 
 void link_done(struct link *link)
@@ -15,6 +14,7 @@ void link_done(struct link *link)
 	map_done(&link->inbounds);
 	map_done(&link->handles);
 	map_done(&link->deliveries);
+	map_done(&link->given);
 	map_done(&link->serves);
 }
 

@@ -34,6 +34,7 @@ struct link {
 	unsigned turn;                    /* whose turn among claims */
 	struct map deliveries;            /* by transmit id */
 	struct delivery *oldest, *newest; /* in the order sent */
+	struct map given;                 /* parts of open deliveries, by hash */
 	int64_t data_out_ms;
 	/* serve */
 	struct map serves; /* the peer's NEEDs, by handle */
@@ -41,7 +42,7 @@ struct link {
 	int64_t round_trip_ms, clock_diff_ms;
 };
 
-int link_init(struct link *link);
+void link_init(struct link *link);
 void link_done(struct link *link);
 /* something can be said: ask for output at the end of this turn */
 void link_want(struct link *link);

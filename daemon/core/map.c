@@ -1,19 +1,30 @@
 #include "core/map.h"
 #include <stdlib.h>
 
-enum { MAP_LEAST = 16 };
+enum { CAP_LEAST = 16 };
+#define GOLDEN 0x9e3779b97f4a7c15u
 
-int map_init(struct map *map)
+void map_init_secret(struct map *map, uint64_t secret)
 {
-	*map = (struct map){ .cap = MAP_LEAST };
-	map->slots = calloc(map->cap, sizeof(*map->slots));
-	return map->slots == NULL ? NX_ENOMEM : 0;
+	*map = (struct map){ .cap = 1, .shift = 64, .odd = secret | 1 };
+	map->slots = &map->only;
+}
+
+void map_init(struct map *map)
+{
+	map_init_secret(map, GOLDEN);
 }
 
 void map_done(struct map *map)
 {
-	free(map->slots);
+	if (map->slots != &map->only)
+		free(map->slots);
 	*map = (struct map){ 0 };
+}
+
+static struct map_node **slot_of(const struct map *map, uint64_t hash)
+{
+	return &map->slots[map->cap == 1 ? 0 : hash * map->odd >> map->shift];
 }
 
 /* at the front of its chain */
@@ -28,22 +39,25 @@ static void chain(struct map_node **slot, struct map_node *node)
 
 static void map_grow(struct map *map)
 {
-	size_t cap = map->cap * 2;
-	struct map_node **slots = calloc(cap, sizeof(*slots));
+	struct map_node **old = map->slots, **slots;
+	size_t old_cap = map->cap, cap = old_cap == 1 ? CAP_LEAST : old_cap * 2;
 
+	slots = calloc(cap, sizeof(*slots));
 	if (slots == NULL)
 		return;
-	for (size_t i = 0; i < map->cap; i++) {
-		struct map_node *node, *next;
-
-		for (node = map->slots[i]; node != NULL; node = next) {
-			next = node->next;
-			chain(&slots[node->hash & (cap - 1)], node);
-		}
-	}
-	free(map->slots);
 	map->slots = slots;
 	map->cap = cap;
+	map->shift = 64 - (unsigned)__builtin_ctzll(cap);
+	for (size_t i = 0; i < old_cap; i++) {
+		struct map_node *node, *next;
+
+		for (node = old[i]; node != NULL; node = next) {
+			next = node->next;
+			chain(slot_of(map, node->hash), node);
+		}
+	}
+	if (old != &map->only)
+		free(old);
 }
 
 void map_add(struct map *map, struct map_node *node, uint64_t hash)
@@ -51,7 +65,7 @@ void map_add(struct map *map, struct map_node *node, uint64_t hash)
 	if (map->n >= map->cap)
 		map_grow(map);
 	node->hash = hash;
-	chain(&map->slots[hash & (map->cap - 1)], node);
+	chain(slot_of(map, hash), node);
 	map->n++;
 }
 
@@ -75,7 +89,7 @@ static struct map_node *same(struct map_node *node, uint64_t hash)
 
 struct map_node *map_first(const struct map *map, uint64_t hash)
 {
-	return same(map->slots[hash & (map->cap - 1)], hash);
+	return same(*slot_of(map, hash), hash);
 }
 
 struct map_node *map_next(const struct map_node *node)

@@ -12,10 +12,16 @@ struct map_node {
 	uint64_t hash;
 };
 struct map {
-	struct map_node **slots;
+	struct map_node **slots; /* &only, until there are two */
+	struct map_node *only;
 	size_t cap, n;
+	unsigned shift; /* 64 less the bits of cap */
+	uint64_t odd;
 };
-int map_init(struct map *map);
+void map_init(struct map *map); /* the map must not be moved from now on */
+/* the same, where hashes are a stranger's choice: without the secret nobody can fill one chain
+ * (multiply-shift, Dietzfelbinger 1997) */
+void map_init_secret(struct map *map, uint64_t secret);
 void map_done(struct map *map); /* the things are the caller's */
 /* never fails: when it cannot grow, chains become longer */
 void map_add(struct map *map, struct map_node *node, uint64_t hash);

@@ -34,7 +34,7 @@ static void claim_off(struct claim *claim, int code, const char *words)
 	for (struct delivery *d = link->oldest; d != NULL; d = d->after) {
 		if (d->claim != claim)
 			continue;
-		d->claim = NULL;
+		delivery_let_go(d);
 		feed_busy_del(claim->feed, d->position);
 		session_withdraw(link->session, d->id, code);
 	}

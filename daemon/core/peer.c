@@ -416,8 +416,7 @@ int peer_new(struct exchange *exchange, struct conn *conn, peer_closed_fn *close
 	peer->closed = closed;
 	peer->arg = arg;
 	peer->opened_ms = loop_now_ms(exchange->loop);
-	if (link_init(&peer->link) < 0)
-		goto fail;
+	link_init(&peer->link);
 	peer->link.session = session_for(peer);
 	if (peer->link.session == NULL)
 		goto fail;

@@ -14,6 +14,7 @@ struct serve {
 	struct map_node node;
 	struct link *link; /* NULL: over, waits for its read to come back */
 	uint64_t handle, id, part, size;
+	uint8_t sha256[32];
 	uint64_t upto; /* asked for so far */
 	struct block now, ahead;
 	struct store_read_part read;
@@ -63,6 +64,7 @@ int serve_open(struct link *link, const struct need *need, const struct store_pa
 					 .id = id,
 					 .part = part->number,
 					 .size = part->size };
+		memcpy(serve->sha256, need->sha256, sizeof(serve->sha256));
 		map_add(&link->serves, &serve->node, map_hash_u64(need->handle));
 	}
 	serve->upto = need->offset + need->length;
@@ -169,7 +171,7 @@ static void serve_each(struct link *link, uint64_t id, serve_heir_fn *heir)
 			next = node->next;
 			if (heir != NULL && serve->id != id)
 				continue;
-			serve->id = heir == NULL ? 0 : heir(link, serve->part);
+			serve->id = heir == NULL ? 0 : heir(link, serve->sha256);
 			if (serve->id != 0)
 				continue;
 			if (heir != NULL)

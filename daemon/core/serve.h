@@ -16,6 +16,6 @@ int serve_part(struct link *link, uint64_t handle, uint64_t offset, uint8_t *to,
 void serve_stop(struct link *link, uint64_t handle);
 /* its item is answered: what is still asked goes on for another item that is open here and has the
  * same part (heir() tells its id, 0 = there is none), else GONE */
-typedef uint64_t serve_heir_fn(struct link *link, uint64_t part);
+typedef uint64_t serve_heir_fn(struct link *link, const uint8_t sha256[32]);
 void serve_delivery_over(struct link *link, uint64_t id, serve_heir_fn *heir);
 void serve_link_over(struct link *link);

@@ -11,7 +11,7 @@ static void a_position_is_busy_once_however_often_it_is_said(void **state)
 	struct feed feed = { 0 };
 
 	(void)state;
-	assert_int_equal(map_init(&feed.busy), 0);
+	map_init(&feed.busy);
 	assert_false(feed_busy(&feed, 7));
 	assert_int_equal(feed_busy_add(&feed, 7), 0);
 	assert_int_equal(feed_busy_add(&feed, 7), 0);
