@@ -238,6 +238,9 @@ int envelope_write(struct envelope *envelope, const struct envelope_stamp *stamp
 		return NX_ENOMEM;
 	envelope->hops++;
 	r = js_write(root, ceiling, ret, ret_n);
+	js_free(&root); /* several times as large as what was written, and the item may wait for
+			   long */
+	envelope->json = NULL;
 	return r == NX_EFULL ? NX_EBIGENV : r;
 }
 

@@ -81,6 +81,7 @@ struct conf {
 	/* limits */
 	unsigned connections_max, connections_per_address, handshakes_max, send_ahead_items;
 	uint64_t send_ahead_octets, inbound_memory;
+	unsigned inbound_share_pct; /* of it, for one partner */
 	int64_t handshake_ms, hello_ms, idle_ms, ping_ms, stall_ms, bye_ms, part_wait_ms,
 		ack_wait_ms;
 	uint64_t document_max, envelope_max, part_max;

@@ -91,6 +91,8 @@ const struct setting conf_settings[] = {
 	"and their octets" },
 { SEC_LIMITS, "inbound-memory", SET_SIZE, F(inbound_memory), "256MiB", 4 * MIB, 64 * GIB, NULL, AT_RELOAD,
 	"octets held of items on their way in, all partners together" },
+{ SEC_LIMITS, "inbound-share", SET_PERCENT, F(inbound_share_pct), "25%", 1, 100, NULL, AT_RELOAD,
+	"share of it that one partner may take" },
 { SEC_LIMITS, "document", SET_SIZE, F(document_max), "256KiB", 256 * KIB, 984 * KIB, NULL, AT_RELOAD,
 	"largest document; with envelope at most 1000KiB" },
 { SEC_LIMITS, "envelope", SET_SIZE, F(envelope_max), "16KiB", 16 * KIB, 256 * KIB, NULL, AT_RELOAD,

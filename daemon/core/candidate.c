@@ -35,8 +35,8 @@ int candidate_check_head(const struct candidate *candidate)
 		return NX_EBIGDOC;
 	if (candidate->exchange->stopping)
 		return NX_ESHUTDOWN;
-	if (candidate->head.lane == LANE_ROUTINE &&
-	    candidate->exchange->inbound_held >= conf->inbound_memory)
+	if (!inbound_room(candidate->exchange, candidate->partner,
+			  candidate->head.lane == LANE_FLASH))
 		return NX_EBUSY;
 	return 0;
 }

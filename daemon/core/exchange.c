@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { QUEUE_BEHIND = 2048, NEARLY_FULL = 93 };
+enum { QUEUE_BEHIND = 2048, NEARLY_FULL = 93, FLASH_MORE = 4 * 1024 * 1024 };
 
 struct partner *exchange_partner(const struct exchange *exchange, const char *name)
 {
@@ -166,6 +166,40 @@ bool exchange_busy(const struct exchange *exchange)
 {
 	return exchange->state.queued_items > QUEUE_BEHIND ||
 	       exchange->state.items_percent >= NEARLY_FULL;
+}
+
+static uint64_t share_of(const struct conf *conf)
+{
+	return conf->inbound_memory / 100 * conf->inbound_share_pct;
+}
+
+bool inbound_room(const struct exchange *exchange, const struct partner *partner, bool flash)
+{
+	const struct conf *conf = exchange->conf;
+
+	if (exchange->inbound_held < conf->inbound_memory && partner->inbound_held < share_of(conf))
+		return true;
+	return flash && partner->flash_held < FLASH_MORE;
+}
+
+bool inbound_plenty(const struct exchange *exchange, const struct partner *partner)
+{
+	const struct conf *conf = exchange->conf;
+
+	return exchange->inbound_held < conf->inbound_memory / 2 &&
+	       partner->inbound_held < share_of(conf) / 2;
+}
+
+void inbound_hold(struct exchange *exchange, struct partner *partner, uint64_t octets)
+{
+	exchange->inbound_held += octets;
+	partner->inbound_held += octets;
+}
+
+void inbound_drop(struct exchange *exchange, struct partner *partner, uint64_t octets)
+{
+	exchange->inbound_held -= octets;
+	partner->inbound_held -= octets;
 }
 
 static double refill(double left, double per_minute, int64_t passed_ms)

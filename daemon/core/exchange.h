@@ -18,6 +18,9 @@ struct partner { /* lives as long as the exchange; a reload only changes conf */
 	uint32_t number;                 /* in the store */
 	const struct conf_partner *conf; /* NULL: no longer in the configuration */
 	unsigned links;
+	/* octets of items and parts that are not on disk yet, asked for or here; of those, flash
+	 * items */
+	uint64_t inbound_held, flash_held;
 	struct { /* what it may still send in this minute: refilled evenly */
 		double items, octets;
 		int64_t at_ms; /* boot; 0 = never looked at */
@@ -71,7 +74,7 @@ struct exchange {
 	struct map kills_only; /* those of them that a newer version does not concern any more, only
 				* a kill: so a story of many versions makes no long chain above */
 	struct map pulls;      /* parts on their way in, by (partner, sha256) */
-	uint64_t inbound_held; /* octets of items and parts that are not on disk yet */
+	uint64_t inbound_held; /* of all partners */
 	struct mismatch mismatches[MISMATCHES];
 	unsigned mismatch_next;
 	struct counters count;
@@ -102,6 +105,13 @@ void exchange_story_add(struct exchange *exchange, struct hot *hot);
 void exchange_story_del(struct exchange *exchange, struct hot *hot);
 /* positions exist that are not in memory */
 void exchange_released_unseen(struct exchange *exchange, uint64_t last);
+/* memory for what comes in. One partner has a share of it, so that nobody else waits for it;
+ * whatever is held, some flash items more of each are taken */
+bool inbound_room(const struct exchange *exchange, const struct partner *partner, bool flash);
+/* may more be asked of a part than the first window? not when half of either is spoken for */
+bool inbound_plenty(const struct exchange *exchange, const struct partner *partner);
+void inbound_hold(struct exchange *exchange, struct partner *partner, uint64_t octets);
+void inbound_drop(struct exchange *exchange, struct partner *partner, uint64_t octets);
 /* may this partner hand over one more item of so many octets now? takes them off its minute. A
  * minute's worth may come at once */
 bool partner_rate(struct partner *partner, uint64_t octets, bool flash, int64_t now_ms);

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 
 enum { PARTS_GONE_TIMES = 3, BUSY_AFTER_MS = 2000, FULL_AFTER_MS = 30000, LATER_AFTER_MS = 5000 };
+/* items that a link may leave unanswered: a sender that keeps to the protocol never has more. And
+ * what one costs beside its octets, at most: itself, each part in its lists */
+enum { OPEN_MOST = 1024, FLASH_OPEN_MORE = 64, ITEM_COST = 4096, PART_COST = 1024 };
 
 enum inbound_state {
 	INBOUND_COMING,   /* octets are still on the way */
@@ -58,6 +61,22 @@ static void parts_release(struct inbound *in)
 	}
 }
 
+static void hold(struct inbound *in, uint64_t octets)
+{
+	in->held += octets;
+	inbound_hold(in->candidate.exchange, in->candidate.partner, octets);
+	if (in->candidate.head.lane == LANE_FLASH)
+		in->candidate.partner->flash_held += octets;
+}
+
+static void let_go(struct inbound *in)
+{
+	inbound_drop(in->candidate.exchange, in->candidate.partner, in->held);
+	if (in->candidate.head.lane == LANE_FLASH)
+		in->candidate.partner->flash_held -= in->held;
+	in->held = 0;
+}
+
 static void inbound_free(struct inbound **at)
 {
 	struct inbound *in = *at;
@@ -68,7 +87,7 @@ static void inbound_free(struct inbound **at)
 	if (in->link != NULL)
 		map_del(&in->link->inbounds, &in->node);
 	parts_release(in);
-	in->candidate.exchange->inbound_held -= in->held;
+	let_go(in);
 	free(in->wants);
 	free(in->parts);
 	free(in->has_lease);
@@ -122,11 +141,18 @@ static struct inbound *inbound_new(struct link *link, const struct item_head *he
 				.link_number = link->number,
 				.begun_ms = loop_now_ms(link->exchange->loop) };
 	map_add(&link->inbounds, &in->node, map_hash_u64(in->id));
+	hold(in, ITEM_COST);
 	return in;
+}
+
+static bool too_many_open(const struct link *link, enum lane lane)
+{
+	return link->inbounds.n >= OPEN_MOST + (lane == LANE_FLASH ? FLASH_OPEN_MORE : 0);
 }
 
 void inbound_begin(struct link *link, const struct item_head *head)
 {
+	bool full = too_many_open(link, head->lane);
 	struct inbound *in = inbound_new(link, head);
 	int r;
 
@@ -136,6 +162,8 @@ void inbound_begin(struct link *link, const struct item_head *head)
 	}
 	link->in_items++;
 	r = candidate_check_head(&in->candidate);
+	if (r == 0 && full)
+		r = NX_EBUSY;
 	if (r < 0) {
 		in->state = INBOUND_DROPPING;
 		in->code = r;
@@ -373,6 +401,7 @@ static int parts_room(struct inbound *in)
 	in->has_lease = calloc(n, sizeof(*in->has_lease));
 	if (in->wants == NULL || in->parts == NULL || in->has_lease == NULL)
 		return NX_ENOMEM;
+	hold(in, (uint64_t)n * PART_COST);
 	for (unsigned i = 0; i < n; i++) {
 		const struct envelope_part *part = &in->candidate.envelope.parts[i];
 
@@ -412,8 +441,7 @@ void inbound_item(struct link *link, const struct item_head *head, uint8_t *octe
 		return;
 	}
 	in->octets = octets;
-	in->held = head->envelope_len + head->document_len;
-	in->candidate.exchange->inbound_held += in->held;
+	hold(in, (uint64_t)head->envelope_len + head->document_len);
 	if (in->candidate.partner->conf == NULL) {
 		inbound_refuse(&in, NX_ENOTALLOWED, NX_NEVER, drop_words(NX_ENOTALLOWED));
 		return;

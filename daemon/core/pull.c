@@ -111,6 +111,7 @@ static struct pull *pull_new(struct exchange *exchange, struct partner *partner,
 	pull->partner = partner;
 	pull->size = size;
 	pull->window = WINDOW_FIRST;
+	pull->wants_end = &pull->wants;
 	memcpy(pull->sha256, sha256, 32);
 	map_add(&exchange->pulls, &pull->node, pull_hash(partner, sha256));
 	pull->find = (struct store_part_find){
@@ -130,7 +131,6 @@ int pull_want(struct link *link, const uint8_t sha256[32], uint64_t size, bool f
 	struct exchange *exchange = link->exchange;
 	struct pull *pull = pull_find(exchange, link->partner, sha256);
 	struct want *want = calloc(1, sizeof(*want));
-	struct want **at;
 
 	if (want == NULL)
 		return NX_ENOMEM;
@@ -147,9 +147,10 @@ int pull_want(struct link *link, const uint8_t sha256[32], uint64_t size, bool f
 	*want = (struct want){
 		.pull = pull, .link = link, .done = done, .arg = arg, .index = index, .flash = flash
 	};
-	for (at = &pull->wants; *at != NULL; at = &(*at)->next)
-		;
-	*at = want;
+	want->at = pull->wants_end;
+	*want->at = want;
+	pull->wants_end = &want->next;
+	pull->wants_flash += flash;
 	*ret = want;
 	return 0;
 }
@@ -164,11 +165,7 @@ void pull_unwant(struct want **at)
 	*at = NULL;
 	pull = want->pull;
 	if (pull != NULL) {
-		struct want **in = &pull->wants;
-
-		while (*in != want)
-			in = &(*in)->next;
-		*in = want->next;
+		want_off(want);
 		if (pull->wants == NULL && pull->state != PULL_ENDING)
 			pull_over(pull);
 	}

@@ -26,7 +26,7 @@ void pull_free(struct pull *pull)
 {
 	if (!pull->over || pull->requests > 0)
 		return;
-	pull->exchange->inbound_held -= pull->held;
+	inbound_drop(pull->exchange, pull->partner, pull->held);
 	free(pull->piece);
 	free(pull);
 }
@@ -57,13 +57,24 @@ void pull_detach(struct pull *pull, bool stop)
 		pull_needs_start(link);
 }
 
+void want_off(struct want *want)
+{
+	struct pull *pull = want->pull;
+
+	*want->at = want->next;
+	if (want->next != NULL)
+		want->next->at = want->at;
+	else
+		pull->wants_end = want->at;
+	pull->wants_flash -= want->flash;
+	want->pull = NULL;
+}
+
 void pull_over(struct pull *pull)
 {
 	pull_detach(pull, true);
-	while (pull->wants != NULL) { /* their links are gone: nobody is left to tell */
-		pull->wants->pull = NULL;
-		pull->wants = pull->wants->next;
-	}
+	while (pull->wants != NULL) /* their links are gone: nobody is left to tell */
+		want_off(pull->wants);
 	if (!pull->failed && pull->piece_n > 0)
 		pull_append(pull);
 	map_del(&pull->exchange->pulls, &pull->node);
@@ -79,8 +90,7 @@ void pull_end(struct pull *pull, int code, enum nx_retry retry, uint64_t number)
 	pull->state =
 		PULL_ENDING; /* a taker that lets go of others must not end it a second time */
 	while ((want = pull->wants) != NULL) {
-		pull->wants = want->next;
-		want->pull = NULL;
+		want_off(want);
 		if (code == 0)
 			store_lease(pull->exchange->store, number);
 		want->done(want->arg, want->index, code, retry, number);
@@ -90,10 +100,16 @@ void pull_end(struct pull *pull, int code, enum nx_retry retry, uint64_t number)
 
 bool pull_flash(const struct pull *pull)
 {
-	for (const struct want *want = pull->wants; want != NULL; want = want->next)
-		if (want->flash)
-			return true;
-	return false;
+	return pull->wants_flash > 0;
+}
+
+void pull_hold(struct pull *pull)
+{
+	uint64_t now = pull->asked > pull->committed ? pull->asked - pull->committed : 0;
+
+	inbound_drop(pull->exchange, pull->partner, pull->held);
+	inbound_hold(pull->exchange, pull->partner, now);
+	pull->held = now;
 }
 
 /* ask for as much as the window lets us */
@@ -128,6 +144,7 @@ void pull_ask(struct pull *pull)
 		map_add(&pull->link->handles, &pull->by_handle, map_hash_u64(handle));
 	}
 	pull->asked_here += n;
+	pull_hold(pull);
 	link_want(pull->link);
 }
 
@@ -138,6 +155,7 @@ static void pull_start(struct pull *pull)
 	pull->asked = pull->got;
 	pull->asked_here = 0;
 	pull->handle = 0;
+	pull_hold(pull);
 	pull_ask(pull);
 }
 
@@ -198,8 +216,6 @@ static void appended(struct store_req *req, void *arg)
 
 	pull->requests--;
 	pull->appends--;
-	pull->held -= append->req.n;
-	exchange->inbound_held -= append->req.n;
 	if (pull->over) {
 		if (req->code == 0 && append->req.complete)
 			store_unlease(exchange->store, append->req.number);
@@ -221,8 +237,8 @@ static void appended(struct store_req *req, void *arg)
 		store_unlease(exchange->store, number);
 	} else {
 		pull->committed = append->req.committed;
-		if (pull->window < WINDOW_MOST &&
-		    exchange->inbound_held < exchange->conf->inbound_memory / 2)
+		pull_hold(pull);
+		if (pull->window < WINDOW_MOST && inbound_plenty(exchange, pull->partner))
 			pull->window *= 2;
 		pull_ask(pull);
 	}
@@ -258,10 +274,11 @@ void pull_append(struct pull *pull)
 static void take(struct pull *pull, struct slice octets)
 {
 	while (octets.n > 0 && !pull->failed) {
-		size_t n = PIECE - pull->piece_n;
+		uint64_t left = pull->size - (pull->got - pull->piece_n);
+		size_t room = left < PIECE ? (size_t)left : PIECE, n = room - pull->piece_n;
 
 		if (pull->piece == NULL)
-			pull->piece = malloc(PIECE);
+			pull->piece = malloc(room);
 		if (pull->piece == NULL) {
 			pull->failed = true;
 			return;
@@ -271,11 +288,9 @@ static void take(struct pull *pull, struct slice octets)
 		memcpy(pull->piece + pull->piece_n, octets.p, n);
 		pull->piece_n += n;
 		pull->got += n;
-		pull->held += n;
-		pull->exchange->inbound_held += n;
 		octets.p += n;
 		octets.n -= n;
-		if (pull->piece_n == PIECE || pull->got == pull->size)
+		if (pull->piece_n == room)
 			pull_append(pull);
 	}
 }

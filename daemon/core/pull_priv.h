@@ -5,7 +5,7 @@
 #include "core/pull.h"
 
 struct want {
-	struct want *next;
+	struct want *next, **at; /* at: what points to it */
 	struct pull *pull;
 	struct link *link;
 	pull_done_fn *done;
@@ -31,15 +31,16 @@ struct pull {
 	uint8_t sha256[32];
 	uint64_t size, number;
 	enum pull_state state;
-	struct want *wants;
-	struct link *link; /* that serves it, or whose handles it waits for */
+	struct want *wants, **wants_end;
+	unsigned wants_flash; /* of flash items, among them */
+	struct link *link;    /* that serves it, or whose handles it waits for */
 	uint64_t handle;
 	uint64_t got, asked, committed; /* offsets: received; asked for up to; on disk */
 	uint64_t asked_here;            /* octets asked of this link */
 	uint64_t window;
 	uint8_t *piece;
 	size_t piece_n;
-	uint64_t held; /* octets counted in inbound_held */
+	uint64_t held; /* octets counted in inbound_held: asked for, not on disk */
 	unsigned appends;
 	int64_t moved_ms;
 	bool failed;
@@ -55,9 +56,11 @@ bool pull_flash(const struct pull *pull); /* does a flash item wait for it? */
 void pull_free(struct pull *pull);        /* when it is over and no request is out */
 void pull_detach(struct pull *pull, bool stop);
 void pull_needs_start(struct link *link);
+void want_off(struct want *want);
 void pull_over(struct pull *pull); /* nobody is left to tell */
 /* tell all that wait, and end. The pull may be gone after it */
 void pull_end(struct pull *pull, int code, enum nx_retry retry, uint64_t number);
-void pull_ask(struct pull *pull); /* for as much as the window lets us; may end it */
+void pull_hold(struct pull *pull); /* count what is asked for and not on disk */
+void pull_ask(struct pull *pull);  /* for as much as the window lets us; may end it */
 /* what has come and does not fill a piece is written too: the partial keeps it */
 void pull_append(struct pull *pull);

@@ -141,14 +141,12 @@ int serve_part(struct link *link, uint64_t handle, uint64_t offset, uint8_t *to,
 	if (have > n)
 		have = n;
 	memcpy(to, serve->now.octets + (offset - serve->now.offset), have);
-	if (offset + have >=
-	    serve->upto) { /* it may ask for more, but that is no reason to keep them */
-		free(serve->now.octets);
-		serve->now = (struct block){ 0 };
+	link->data_out_ms = loop_now_ms(link->exchange->loop);
+	if (offset + have >= serve->upto) { /* if it asks for more it is opened anew */
+		serve_close(serve);
 	} else if (serve->ahead.octets == NULL && serve->now.offset + serve->now.n < serve->upto) {
 		read_at(serve, serve->now.offset + serve->now.n);
 	}
-	link->data_out_ms = loop_now_ms(link->exchange->loop);
 	return (int)have;
 }
 

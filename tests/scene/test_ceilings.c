@@ -1,0 +1,148 @@
+/*
+ * test_ceilings.c - what one partner can make grow, and where it ends, whatever it leaves undone.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "actor.h"
+#include "core/hub_priv.h"
+#include "core/peer.h"
+
+#include <cmocka.h>
+
+enum { MEMORY = 8 << 20, SHARE = MEMORY / 4, FLASH_MORE = 4 << 20, PAD = 200000 };
+
+/* the same photo is promised by all of them and comes for none */
+static unsigned promise(struct actor *actor, struct photo *photo, int urgency, unsigned n)
+{
+	struct stage *stage = actor->stage;
+	unsigned refused = 0;
+
+	actor->part_end = 0;
+	for (unsigned i = 0; i < n; i++) {
+		char uri[32];
+		struct offer *a;
+
+		snprintf(uri, sizeof(uri), "urn:promise:%u", i);
+		a = actor_publish(actor, .uri = uri, .urgency = urgency, .pad = PAD,
+				  .photo = photo);
+		stage_settle(stage);
+		if (a->answer == REFUSED) {
+			expect_refusal(a, "busy", NX_LATER);
+			refused++;
+		} else {
+			expect_nothing(a);
+		}
+	}
+	return refused;
+}
+
+static struct stage *small(void)
+{
+	return stage_new(
+		&(struct stage_conf){ .rest = stage_usual, .limits = "inbound-memory = 8MiB" });
+}
+
+static void whoever_ends_nothing_is_refused_alone(void **state)
+{
+	struct stage *stage = small();
+	struct actor *kpl = actor_enter(stage, "kpl"), *afp = actor_enter(stage, "afp");
+	struct photo photo = photo_of(1, 3000);
+	struct offer *a;
+
+	(void)state;
+	assert_true(promise(kpl, &photo, 5, 40) > 0);
+	assert_in_range(stage->exchange->inbound_held, SHARE, SHARE + 2 * PAD);
+	a = actor_publish(afp, .uri = "urn:a", .channel = "afp.x");
+	stage_settle(stage);
+	expect_ack(a);
+	actor_cut(kpl);
+	stage_settle(stage);
+	assert_int_equal(stage->exchange->inbound_held, 0);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+static void flash_has_a_ceiling_too(void **state)
+{
+	struct stage *stage = small();
+	struct actor *kpl = actor_enter(stage, "kpl"), *afp = actor_enter(stage, "afp");
+	struct photo photo = photo_of(1, 3000);
+	struct offer *a;
+
+	(void)state;
+	assert_true(promise(kpl, &photo, 5, 20) > 0);
+	assert_true(promise(kpl, &photo, 1, 60) > 0);
+	assert_in_range(stage->exchange->inbound_held, SHARE + FLASH_MORE,
+			SHARE + FLASH_MORE + 4 * PAD);
+	a = actor_publish(afp, .uri = "urn:a", .channel = "afp.x", .urgency = 1);
+	stage_settle(stage);
+	expect_ack(a);
+	kpl->part_end = UINT64_MAX; /* it only was slow: all that was taken is stored */
+	session_need_ready(kpl->session, kpl->need.handle);
+	stage_settle(stage);
+	assert_int_equal(stage->exchange->inbound_held, 0);
+	assert_int_equal(exchange_partner(stage->exchange, "kpl")->flash_held, 0);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+static void small_items_count_for_what_they_cost(void **state)
+{
+	struct stage *stage = small();
+	struct actor *kpl = actor_enter(stage, "kpl");
+	struct photo photo = photo_of(1, 3000);
+	unsigned taken = 0;
+
+	(void)state;
+	kpl->part_end = 0;
+	for (unsigned i = 0; i < 1200; i++) {
+		char uri[32];
+
+		snprintf(uri, sizeof(uri), "urn:small:%u", i);
+		actor_publish(kpl, .uri = uri, .photo = &photo);
+		stage_settle(stage);
+	}
+	for (unsigned i = 0; i < kpl->offers_n; i++)
+		taken += kpl->offers[i]->answer == NO_ANSWER_YET;
+	assert_in_range(taken, 300, 512); /* of SHARE, 4 KiB and more each */
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+static void one_octet_at_a_time_leaves_nothing_behind(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
+	struct photo photo = photo_of(1, 5000);
+	struct link *link;
+
+	(void)state;
+	actor_subscribe(vna, "all");
+	actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	stage_settle(stage);
+	link = peer_link(stage->hub->peers[1]);
+	assert_string_equal(link->partner->name, "vna");
+	for (unsigned i = 0; i < 3000; i++) {
+		assert_true(session_need(vna->session, photo.sha256, i, 1) > 0);
+		stage_settle(stage);
+		assert_in_range(link->serves.n, 0, 16);
+	}
+	assert_int_equal(vna->gones_n, 0);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(whoever_ends_nothing_is_refused_alone),
+		cmocka_unit_test(flash_has_a_ceiling_too),
+		cmocka_unit_test(small_items_count_for_what_they_cost),
+		cmocka_unit_test(one_octet_at_a_time_leaves_nothing_behind),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
