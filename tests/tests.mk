@@ -123,12 +123,20 @@ demo:
 
 # ---- bench: load generator, floor and slow disk; what they measure beside each other is in bench.py
 BENCH_ROOMS := daemon/store $(uses.daemon/store)
-BENCH_BIN   := $(B)/tests/bench/load $(B)/tests/bench/floor $(B)/tests/bench/slowsync.so
+BENCH_BIN   := $(B)/tests/bench/load $(B)/tests/bench/floor $(B)/tests/bench/prepare \
+	       $(B)/tests/bench/slowsync.so
 bench_of     = $(patsubst %,$(B)/tests/bench/%.o,$(1))
 $(B)/tests/bench/load: $(call bench_of,load give take wire) $(call lib,daemon/base) $(call lib,proto)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ -ljansson -lssl -lcrypto
 $(B)/tests/bench/floor: $(call bench_of,floor floor_load wire) $(foreach r,$(BENCH_ROOMS),$(call lib,$(r)))
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call needs,$(BENCH_ROOMS)) -lssl
+$(B)/tests/bench/prepare: $(call bench_of,prepare known) $(foreach r,$(BENCH_ROOMS),$(call lib,$(r)))
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call needs,$(BENCH_ROOMS))
+# the writer alone, and photos through the store's threads: for a profile, not for the table
+$(B)/tests/bench/bench_items: $(call bench_of,bench_items known) $(foreach r,$(BENCH_ROOMS),$(call lib,$(r)))
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call needs,$(BENCH_ROOMS)) -lcmocka
+$(B)/tests/bench/bench_photos: $(call bench_of,bench_photos) $(foreach r,$(BENCH_ROOMS),$(call lib,$(r)))
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(call needs,$(BENCH_ROOMS)) -lcmocka
 $(B)/tests/bench/slowsync.so: tests/bench/slowsync.c
 	@mkdir -p $(@D)
 	$(CC) $(STD) -O2 -D_GNU_SOURCE -fPIC -shared -o $@ $<
