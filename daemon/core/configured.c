@@ -51,19 +51,14 @@ static void listening(struct hub *hub)
 /* those who are in are asked again under the new rules */
 static void admit_all_again(struct hub *hub)
 {
-	hub->asking_again = true;
 	for (unsigned i = hub->peers_n; i > 0; i--) {
 		struct peer *peer = hub->peers[i - 1];
-		struct conn *conn = peer_link(peer)->conn;
-		int r = conn_admit_again(conn, hub->tls);
+		int r = hub_admit_again(hub, peer_link(peer)->conn);
 
-		if (r == 0 && conn_partner(conn) != peer_link(peer)->partner)
-			r = NX_ENOTENTITLED;
 		if (r < 0)
 			peer_close(peer, r == NX_EUNKNOWNKEY ? NX_ENOTENTITLED : r,
 				   "the configuration no longer admits this key");
 	}
-	hub->asking_again = false;
 }
 
 /* a certificate, a CA or a revocation list that ends takes its links along */

@@ -19,6 +19,17 @@ int hub_admit(void *arg, const struct tls_peer *peer, void **ret_partner)
 	return r;
 }
 
+int hub_admit_again(struct hub *hub, struct conn *conn)
+{
+	void *before = conn_partner(conn);
+	int r;
+
+	hub->asking_again = true;
+	r = conn_admit_again(conn, hub->tls);
+	hub->asking_again = false;
+	return r == 0 && conn_partner(conn) != before ? NX_ENOTENTITLED : r;
+}
+
 static void warn_expiry(struct peer *peer)
 {
 	const struct tls_peer *key = conn_peer(peer_link(peer)->conn);
@@ -110,17 +121,33 @@ void hub_refused(void *arg, const char *address, int code, const char *words,
 			 kv_str("words", words));
 }
 
+/* much may have changed during its handshake: the configuration, or how many of its partner are in
+ */
+static int welcome(struct hub *hub, struct conn *conn, const char **ret_words)
+{
+	const struct partner *partner;
+	int r = 0;
+
+	*ret_words = "the configuration no longer admits this key";
+	if (!conn_admitted_by(conn, hub->tls))
+		r = hub_admit_again(hub, conn);
+	partner = conn_partner(conn);
+	if (r == 0 && (partner->conf == NULL || partner->links >= partner->conf->connections_max)) {
+		*ret_words = "this partner has its connections";
+		r = NX_ETOOMANY;
+	}
+	return r;
+}
+
 void hub_opened(void *arg, struct conn *conn)
 {
 	struct hub *hub = arg;
 	struct peer *peer = NULL;
+	const char *words;
+	int r = welcome(hub, conn, &words);
 
-	const struct partner *partner = conn_partner(conn);
-
-	/* asked again: others of the same partner may have come in during this handshake */
-	if (partner->conf == NULL || partner->links >= partner->conf->connections_max) {
-		hub_refused(hub, conn_address(conn), NX_ETOOMANY,
-			    "this partner has its connections", conn_peer(conn));
+	if (r < 0) {
+		hub_refused(hub, conn_address(conn), r, words, conn_peer(conn));
 		conn_close(&conn);
 		return;
 	}

@@ -44,6 +44,9 @@ int hub_admit(void *arg, const struct tls_peer *peer, void **ret_partner); /* a 
 void hub_opened(void *arg, struct conn *conn);                             /* of listen_ops */
 void hub_refused(void *arg, const char *address, int code, const char *words,
 		 const struct tls_peer *peer);
+/* ask the rules in force again for one that is in, or nearly so. returns 0, or why it is not
+ * entitled to its partner any more */
+int hub_admit_again(struct hub *hub, struct conn *conn);
 void hub_bury(struct hub *hub); /* frees the peers that were closed; no caller up the stack may look
 				   at one */
 

@@ -290,6 +290,11 @@ uint64_t conn_octets_out(const struct conn *conn)
 	return conn->octets_out;
 }
 
+bool conn_admitted_by(const struct conn *conn, const struct tls *tls)
+{
+	return conn->tls == tls;
+}
+
 int conn_admit_again(struct conn *conn, struct tls *tls)
 {
 	struct tls *old = conn->tls;

