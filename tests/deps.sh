@@ -38,11 +38,15 @@ if [ "$want" = fuzz ] && command -v "${CLANG:-clang}" >/dev/null 2>&1; then
 	[ -n "$(find "$(${CLANG:-clang} -print-resource-dir)/lib" -name 'libclang_rt.fuzzer-*' 2>/dev/null)" ] ||
 		missing="$missing libfuzzer-$version-dev libclang-rt-$version-dev"
 fi
-# a container for the tests of the service: they are skipped without, so this may fail
-if [ "$want" = check ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1 &&
-	! command -v systemd-nspawn >/dev/null 2>&1; then
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends systemd-container \
-		>/dev/null 2>&1 || echo "no systemd-container: the tests in a container will be skipped"
+# what single tests want: they are skipped without, so each may fail to come. A container for the service, a disk
+# whose blocks fail
+wanted='systemd-nspawn=systemd-container strace=strace nbdkit=nbdkit nbdfuse=libnbd-bin'
+if [ "$want" = check ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
+	for tool in $wanted; do
+		command -v "${tool%%=*}" >/dev/null 2>&1 && continue
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${tool#*=}" \
+			>/dev/null 2>&1 || echo "no ${tool#*=}: its tests will be skipped"
+	done
 fi
 [ -n "$missing" ] || exit 0
 

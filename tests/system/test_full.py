@@ -10,14 +10,14 @@ from test_recovery import ALL, PARTNERS, TO, store_photo, subscriber
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def alone(name):
+def alone(name, module="test_full"):
     """runs the function again where it may mount; False when that cannot be had"""
     if os.environ.get("NEWSX_ALONE") == name:
         return True
     if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0:
         print("no mount namespace of our own here: SKIP")
         return False
-    code = "import sys; sys.path.insert(0, %r); import test_full; test_full.%s()" % (HERE, name)
+    code = "import sys; sys.path.insert(0, %r); import %s; %s.%s()" % (HERE, module, module, name)
     got = subprocess.run(["unshare", "-m", "--propagation", "private", sys.executable, "-c", code], cwd=ROOT, check=False,
                          env={**os.environ, "NEWSX_ALONE": name})
     if got.returncode != 0:
