@@ -3,9 +3,10 @@
 #   make check               everything; the last line is "N passed, N failed"
 #   make check-unit          one kind alone: unit, scene, fault, fuzz, system, lint
 #   make check-scene ONLY=parts   programs whose name holds a word
-#   make power STATES=20000  states of a power cut; make torture N=1000: kills under load; make mutants: daemons that
-#                            break the promise must be caught. FLIPS=1000 check-fault ONLY=flip, INJECT=all
-#                            check-system: the long ones of those. Each says its SEED, which repeats it
+#   make power STATES=20000  states of a power cut; make torture N=1000: kills under load; make soak MINUTES=10: a store
+#                            that stays full; make mutants: daemons that break the promise must be caught.
+#                            FLIPS=1000 check-fault ONLY=flip, INJECT=all check-system: the long ones of those.
+#                            Each says its SEED, which repeats it
 #   make fuzz FUZZ_S=60      libFuzzer, so many seconds for each target (NAME=frame: that one)
 
 ONLY      ?=
@@ -61,6 +62,9 @@ shims: $(SHIMS)
 N          ?= 1000
 torture: all
 	@B=$(B) N=$(N) python3 tests/fault/torture.py
+MINUTES    ?= 10
+soak: all
+	@B=$(B) MINUTES=$(MINUTES) python3 tests/fault/soak.py
 mutants:
 	@python3 tests/fault/mutants/mutants.py
 
@@ -168,5 +172,5 @@ install: all
 	for users in $(wildcard systemd/*.sysusers); do \
 		install -D -m 0644 $$users $(DESTDIR)$(SYSUSERSDIR)/newsxd.conf; done
 
-.PHONY: power shims mutants torture fuzz deps deps-build check check-programs check-unit check-scene check-fault check-fuzz \
+.PHONY: power shims mutants torture soak fuzz deps deps-build check check-programs check-unit check-scene check-fault check-fuzz \
 	check-system check-lint lint demo bench format install
