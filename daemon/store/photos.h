@@ -127,7 +127,9 @@ struct active { /* the running digest of a part under way */
 	uint64_t number, hashed, used;
 	struct sha256 *sha;
 };
-#define ACTIVE_MAX 128
+/* 32 partners with all the partials they may have: with one more than these, each append would hash
+ * all that came before it again */
+#define ACTIVE_MAX 1024
 struct photos {
 	struct photos_conf conf;
 	struct db *db;
