@@ -240,6 +240,8 @@ int items_maintain(struct items *items, int64_t boot_ms, int64_t wall_ms, bool s
 	if (r == 0)
 		r = or_later(items_store_wall(items));
 	if (r == 0)
+		r = or_later(items_merge(items));
+	if (r == 0)
 		r = or_later(items_expire(items, wall_ms));
 	if (r == 0)
 		r = or_later(items_retire(items, wall_ms));

@@ -115,10 +115,20 @@ int convert_with(const char *directory, const struct convert_formats *formats, i
 	return r < 0 ? r : convert_now(directory, formats, wall_ms, ret, why);
 }
 
+/* 2 has the table `fresh`, which is empty; and an older daemon must not open it, for it would not
+ * look there */
+static void fresh_begins(struct txn *txn)
+{
+	const struct fresh_marks none = { 0 };
+
+	fresh_marks_put(txn, &none);
+}
+
 int store_convert(const char *directory, int64_t wall_ms, struct converted *ret, struct why *why)
 {
-	static const struct convert_formats formats = { .items = ITEMS_FORMAT,
-							.photos = PHOTOS_FORMAT };
+	static const struct convert_step steps[] = { { COPY_ITEMS, 1, fresh_begins } };
+	static const struct convert_formats formats = { ITEMS_FORMAT, PHOTOS_FORMAT, steps,
+							sizeof(steps) / sizeof(steps[0]) };
 
 	return convert_with(directory, &formats, wall_ms, ret, why);
 }

@@ -1,6 +1,6 @@
 /*
  * convert.h - the steps from one format of a file to the next. Private to the store room, so that a
- * test can hand in steps of its own: there is one format so far.
+ * test can hand in steps of its own.
  */
 #pragma once
 #include "store/copies.h"

@@ -141,7 +141,7 @@ static uint64_t release_one(struct items *items, struct txn *txn, const uint8_t 
 	}
 	if (r < 0)
 		return 0;
-	r = story_find(txn, record.story, &story);
+	r = story_find(txn, record.story, sequence, &story);
 	if (r < 0 || (r == 0 && !record.kill)) {
 		give_up(items, txn, key, sequence, "the story of a held item cannot be read");
 		return 0;

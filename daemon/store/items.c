@@ -165,6 +165,8 @@ static int begin_life(struct items *items, struct why *why)
 	if (r == 0)
 		r = subs_load(items);
 	if (r == 0)
+		r = fresh_load(items);
+	if (r == 0)
 		items_show(items);
 	if (r < 0 && why != NULL && why->code == 0)
 		why_set(why, r, "the store's first rows cannot be read: %s", nx_word(r));
@@ -183,6 +185,7 @@ int items_open(const struct items_conf *conf, struct items **ret, struct why *wh
 	items->unused = conf->unused;
 	items->arg = conf->arg;
 	items->marks = marks_of(conf->size, PAGE);
+	items->fresh.most = conf->fresh_most == 0 ? FRESH_MOST : conf->fresh_most;
 	snprintf(items->node, sizeof(items->node), "%s",
 		 conf->store->node == NULL ? "" : conf->store->node);
 	items_reload(items, conf->store);
@@ -206,6 +209,7 @@ void items_close(struct items **items)
 		return;
 	free((*items)->vanishing);
 	tend_free(*items);
+	fresh_free(*items);
 	subdir_free(&(*items)->subs);
 	db_close(&(*items)->db);
 	pthread_mutex_destroy(&(*items)->lock);

@@ -6,7 +6,8 @@
  *   table          key                                    value
  *   meta           name                                   "format" u32, "epoch" u64, "node", "wall" i64,
  *                                                         "restored": epoch u64, sequence u64 before that,
- *                                                         "counters", "kills:N", "held:N" of partner N
+ *                                                         "counters", "kills:N", "held:N" of partner N,
+ *                                                         "fresh": first u64, split u64 (fresh.h)
  *   items          sequence (integer)                     record head + facts + parts + envelope +
  *                                                         document, first cut (records.c)
  *   bodies         sequence << 10 + chunk (integer)       the rest of that octet string, each row
@@ -15,6 +16,8 @@
  *   flash          position (integer)                     nothing
  *   stories        SHA-256 of the story | first half      story row | identity row (stories.c)
  *                  of that + half of the identity's
+ *   fresh          sequence (integer)                     both rows of a new story, or where they
+ *                                                         are (fresh_rows.c); the truth while there
  *   uses           part + sequence (big-endian u64)       nothing
  *   doomed         part number (integer)                  nothing
  *   had            part + partner (big-endian u64)        nothing
@@ -27,7 +30,7 @@
  *                  position (be u64)
  *   held           release time + sequence (be u64)       nothing (release UINT64_MAX: withheld, no time)
  *
- * Files: records.c (cut, CRC, join), put.c with rules.c, stories.c, feed.c, held.c (PUT, releases), owed.c (rows: add,
+ * Files: records.c (cut, CRC, join), put.c with rules.c, stories.c, fresh*.c, merge.c, feed.c, held.c (PUT, releases), owed.c (rows: add,
  * cut out, merge), settle.c, subs.c (DEFINE, FORGET, matching), fetch.c (CLAIM, FETCH in the reader), retire.c
  * (retention, expiry), doom.c (parts on their way out), items.c and
  * items_txn.c (open, transactions), batch.c.
@@ -53,6 +56,7 @@ enum items_table {
 	T_OWED,
 	T_RECEIPTS,
 	T_HELD,
+	T_FRESH,
 	ITEMS_TABLES,
 };
 extern const struct db_table items_tables[ITEMS_TABLES];
@@ -129,13 +133,12 @@ struct story_row {
 	/* the one version that is held (a newer one takes an older one out); 0 = none. Held kills
 	 * are not told here */
 	uint64_t held;
+	uint64_t fresh; /* not in the row: where it stands in `fresh`; 0 = in `stories` */
 };
-bool story_get(struct txn *txn, const uint8_t story[32], struct story_row *ret);
+/* sequence: of any item of the story, or what fresh_guess() says; 0: look into `stories` alone */
+bool story_get(struct txn *txn, const uint8_t story[32], uint64_t sequence, struct story_row *ret);
+/* where story_find() found it */
 void story_put(struct txn *txn, const uint8_t story[32], const struct story_row *row);
-/* the identity already known? sequence, content hash, state. The place where `fresh` will be looked
- * into first. */
-bool story_seen(struct txn *txn, const uint8_t identity[32], uint64_t *ret_sequence,
-		uint8_t ret_content[32]);
 /* would this item be sent to a subscription now? ACKED = yes, SUPERSEDED, KILLED */
 enum settle_how story_verdict(struct txn *txn, const struct record *record, bool versions_all);
 
@@ -166,6 +169,7 @@ struct items_conf {
 	/* a part that no item uses any more: the door starts its deletion when it is not leased */
 	void (*unused)(void *arg, uint64_t part);
 	void *arg;
+	unsigned fresh_most; /* 0: as many as there may be; a test chooses few (fresh.h) */
 };
 int items_open(const struct items_conf *conf, struct items **ret, struct why *why);
 void items_close(struct items **items);

@@ -12,6 +12,7 @@
 #pragma once
 #include "store/clockrule.h"
 #include "store/create.h"
+#include "store/fresh.h"
 #include "store/items.h"
 #include "store/marks.h"
 #include "store/owed.h"
@@ -19,7 +20,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define ITEMS_FORMAT 1
+#define ITEMS_FORMAT 2 /* 2: the table `fresh` */
 
 /* the row "counters" of meta, written with every commit that changes it */
 struct items_count {
@@ -75,6 +76,7 @@ struct items {
 		_Atomic unsigned percent;
 	} shown; /* for items_state() */
 
+	struct fresh fresh;          /* fresh.c, merge.c */
 	struct tend *tend;           /* tend.c */
 	struct vanishing *vanishing; /* vanished.c */
 };
@@ -118,10 +120,15 @@ enum story_kind { STORY_BAD = 0, STORY_IDENTITY = 1, STORY_STORY = 2 };
 enum story_kind stories_kind(struct slice value);
 bool identity_parse(struct slice value, struct identity_row *ret);
 bool story_parse(struct slice value, struct story_row *ret);
-/* 1 found, 0 not there, NX_ECORRUPT: this row cannot be read (the transaction goes on) */
-int identity_find(struct txn *txn, const uint8_t identity[32], struct identity_row *ret);
-int story_find(struct txn *txn, const uint8_t story[32], struct story_row *ret);
+/* 1 found, 0 not there, NX_ECORRUPT: this row cannot be read (the transaction goes on). sequence:
+ * as for story_get() */
+int identity_find(struct txn *txn, const uint8_t identity[32], uint64_t sequence,
+		  struct identity_row *ret);
+int story_find(struct txn *txn, const uint8_t story[32], uint64_t sequence, struct story_row *ret);
 void identity_put(struct txn *txn, const uint8_t identity[32], const struct identity_row *row);
+/* both rows of a new story, into `fresh`, by record's keys and sequence */
+void story_put_new(struct txn *txn, const struct record *record,
+		   const struct identity_row *identity, const struct story_row *story);
 
 /* -- held.c: the row in T_HELD and the sums of its partner */
 void held_add(struct items *items, struct txn *txn, const struct record *record);

@@ -23,6 +23,7 @@ const struct db_table items_tables[ITEMS_TABLES] = {
 	[T_OWED]	  = { "owed",	       false },
 	[T_RECEIPTS]	  = { "receipts",      false },
 	[T_HELD]	  = { "held",	       false },
+	[T_FRESH]	  = { "fresh",	       true },
 };
 // clang-format on
 _Static_assert(ITEMS_TABLES <= DB_TABLES, "LMDB is told how many");

@@ -112,7 +112,22 @@ static void update_story(struct putting *p)
 	else if (p->record.state == ITEM_RELEASED)
 		story_between(p);
 	p->story.stored_ms = p->items->wall_ms;
-	story_put(p->txn, p->record.story, &p->story);
+}
+
+/* a new story into `fresh` when it may; what comes of one that stands there says where */
+static void put_story(struct putting *p, const struct identity_row *row)
+{
+	const struct record *record = &p->record;
+
+	if (!p->story_known && fresh_room(p->items, record->story)) {
+		story_put_new(p->txn, record, row, &p->story);
+		fresh_add(p->items, record->story, record->sequence);
+		return;
+	}
+	identity_put(p->txn, record->identity, row);
+	story_put(p->txn, record->story, &p->story);
+	if (p->story.fresh != 0)
+		fresh_point(p->txn, record->sequence, p->story.fresh);
 }
 
 static void store(struct putting *p)
@@ -131,8 +146,8 @@ static void store(struct putting *p)
 				     .stored_ms = record->stored_ms };
 	memcpy(row.content, record->content, 32);
 	text_copy(row.channel, p->put->facts->channel);
-	identity_put(p->txn, record->identity, &row);
 	update_story(p);
+	put_story(p, &row);
 	if (record->state == ITEM_HELD)
 		held_add(p->items, p->txn, record);
 	add_uses(p);
@@ -207,9 +222,9 @@ unsigned put_pages(const struct store_put *put)
 {
 	size_t head = 4096 + record_parts_n(put->parts, put->parts_n);
 
-	/* two random keys, each a leaf and its split; the row of a held older version; feed, flash,
-	 * held, counters */
-	return record_pages(head, put->envelope.n, put->document.n) + 8 + 4 * put->parts_n;
+	/* a random leaf, its split and branches; a row of `fresh`, and a pointer to it; the row of
+	 * a held older version; feed, flash, held, counters */
+	return record_pages(head, put->envelope.n, put->document.n) + 10 + 4 * put->parts_n;
 }
 
 unsigned put_pages_likely(const struct store_put *put)

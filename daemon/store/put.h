@@ -16,6 +16,7 @@ struct putting {
 	struct identity_row seen;
 	struct story_row story;
 	bool story_known;
+	uint64_t guess;      /* where in `fresh` the story may stand; 0 = nowhere */
 	bool older;          /* than the newest version known */
 	bool older_released; /* than the newest released one */
 	uint32_t kills;      /* of this partner today, this one included */

@@ -108,7 +108,8 @@ static void withheld_remove(struct removal *removal, const struct record *record
 	struct story_row story;
 
 	held_remove(removal->items, txn, record);
-	if (story_get(txn, record->story, &story) && story.held == record->sequence) {
+	if (story_get(txn, record->story, record->sequence, &story) &&
+	    story.held == record->sequence) {
 		story.held = 0;
 		story_put(txn, record->story, &story);
 	}
@@ -173,13 +174,21 @@ static bool story_old(struct txn *txn, struct slice value, int64_t before_ms)
 	}
 }
 
-static void walk_stories(struct tend *tend, struct txn *txn, int64_t before_ms)
+/* what is merged meanwhile is not looked at, and what is still in `fresh` is in the next round */
+static void walk_stories(struct tend *tend, struct removal *removal, int64_t before_ms)
 {
+	struct txn *txn = removal->txn;
 	uint8_t found[WALK_REMOVE][32];
 	unsigned n = 0, looked = 0;
 	struct cur cur;
 	bool more;
 
+	if (!tend->story_more)
+		removal->items->fresh.asked = true;
+	if (removal->items->fresh.old.n > 0) {
+		tend->walk = WALK_RECEIPTS;
+		return;
+	}
 	cur_open(&cur, txn, T_STORIES);
 	more = tend->story_more ? cur_seek(&cur, slice_of(tend->story, 32)) : cur_first(&cur);
 	for (; more && looked < WALK_LOOK && n < WALK_REMOVE; more = cur_next(&cur), looked++) {
@@ -214,7 +223,7 @@ void walk_step(struct removal *removal, struct tend *tend, int64_t now_ms, int64
 		walk_held(tend, removal, now_ms - removal->items->times.keep_ms);
 		break;
 	case WALK_STORIES:
-		walk_stories(tend, removal->txn, history_ms);
+		walk_stories(tend, removal, history_ms);
 		break;
 	case WALK_RECEIPTS:
 		if (!receipts_forget(removal->txn, &tend->receipts, history_ms, WALK_LOOK)) {

@@ -87,6 +87,7 @@ int put_begin(struct putting *p)
 	};
 	facts_story_key(put->facts, p->record.story);
 	identity_key(put->facts, p->record.story, p->record.identity);
+	p->guess = fresh_guess(p->items, p->record.story);
 	r = content_hash(put, p->record.content);
 	if (r == 0)
 		r = facts_write(put->facts, &facts, &facts_n);
@@ -115,13 +116,13 @@ static int check_channel(const struct putting *p, const char *channel)
 static int check_identity(struct putting *p)
 {
 	struct record *record = &p->record;
-	int r = identity_find(p->txn, record->identity, &p->seen);
+	int r = identity_find(p->txn, record->identity, p->guess, &p->seen);
 
 	if (r > 0 && check_channel(p, p->seen.channel) < 0)
 		return NX_EOTHERCHAN;
 	if (r > 0 && record->kill && memcmp(p->seen.content, record->content, 32) != 0) {
 		identity_of_further_kill(record);
-		r = identity_find(p->txn, record->identity, &p->seen);
+		r = identity_find(p->txn, record->identity, p->guess, &p->seen);
 	}
 	if (r > 0 && memcmp(p->seen.content, record->content, 32) != 0)
 		r = NX_ECONFLICT;
@@ -228,7 +229,7 @@ int put_check(struct putting *p)
 
 	if (r != 0)
 		return r;
-	r = story_find(p->txn, p->record.story, &p->story);
+	r = story_find(p->txn, p->record.story, p->guess, &p->story);
 	p->story_known = r > 0;
 	/* a kill or a correction must reach those who have what it kills or corrects */
 	if (r > 0)

@@ -8,10 +8,10 @@
  * version of the newest released. A text is u8 length and its octets. Numbers are little-endian.
  *
  * A story's row has the hash of the story as its key. An identity's key begins with the first half
- * of that, so that both stand on one leaf (put.c makes it). Still a random leaf for each new item;
- * a table of fresh identities, by sequence and mirrored in memory, would spare it at a million
- * rows: story_seen() and identity_find() are the place where it would be looked into first.
+ * of that, so that both stand on one leaf (rules.c makes it). Still a random leaf for each new
+ * story: so both rows stand in `fresh` first, together (fresh.h), and are looked for there before.
  */
+#include "store/fresh.h"
 #include "store/items_priv.h"
 
 #define ROW_VERSION    1
@@ -19,6 +19,7 @@
 #define STORY_FIXED    58
 #define ROW_MAX        (STORY_FIXED + 3 * (1 + 64))
 
+_Static_assert(ROW_MAX <= FRESH_ROW_MAX, "a row of stories, in fresh");
 _Static_assert(VERSION_MAX == 64 && NAME_MAX_ == 64, "texts of a row");
 
 static uint8_t *pack_text(uint8_t *p, const char *text)
@@ -84,19 +85,26 @@ bool story_parse(struct slice value, struct story_row *ret)
 	       unpack_text(&value, ret->released_version);
 }
 
-int identity_find(struct txn *txn, const uint8_t identity[32], struct identity_row *ret)
+int identity_find(struct txn *txn, const uint8_t identity[32], uint64_t sequence,
+		  struct identity_row *ret)
 {
+	struct fresh_row fresh;
 	struct slice value;
+	int r = fresh_get(txn, sequence, &fresh);
 
 	*ret = (struct identity_row){ 0 };
+	if (r < 0)
+		return r;
+	if (r > 0 && memcmp(fresh.identity, identity, 32) == 0)
+		return identity_parse(fresh.identity_row, ret) ? 1 : NX_ECORRUPT;
 	if (!txn_get(txn, T_STORIES, slice_of(identity, 32), &value))
 		return 0;
 	return identity_parse(value, ret) ? 1 : NX_ECORRUPT;
 }
 
-void identity_put(struct txn *txn, const uint8_t identity[32], const struct identity_row *row)
+static struct slice identity_pack(uint8_t value[ROW_MAX], const struct identity_row *row)
 {
-	uint8_t value[ROW_MAX], *p = value;
+	uint8_t *p = value;
 
 	*p++ = ROW_VERSION;
 	*p++ = STORY_IDENTITY;
@@ -105,27 +113,42 @@ void identity_put(struct txn *txn, const uint8_t identity[32], const struct iden
 	p = pack_u64(p, (uint64_t)row->stored_ms);
 	p = memcpy(p, row->content, 32);
 	p = pack_text(p + 32, row->channel);
-	txn_put(txn, T_STORIES, slice_of(identity, 32), slice_of(value, (size_t)(p - value)));
+	return slice_of(value, (size_t)(p - value));
 }
 
-int story_find(struct txn *txn, const uint8_t story[32], struct story_row *ret)
+void identity_put(struct txn *txn, const uint8_t identity[32], const struct identity_row *row)
 {
+	uint8_t value[ROW_MAX];
+
+	txn_put(txn, T_STORIES, slice_of(identity, 32), identity_pack(value, row));
+}
+
+int story_find(struct txn *txn, const uint8_t story[32], uint64_t sequence, struct story_row *ret)
+{
+	struct fresh_row fresh;
 	struct slice value;
+	int r = fresh_get(txn, sequence, &fresh);
 
 	*ret = (struct story_row){ .created_ms = TIME_NONE, .released_created_ms = TIME_NONE };
+	if (r < 0)
+		return r;
+	if (r > 0 && memcmp(fresh.story, story, 32) == 0) {
+		ret->fresh = fresh.at;
+		return story_parse(fresh.story_row, ret) ? 1 : NX_ECORRUPT;
+	}
 	if (!txn_get(txn, T_STORIES, slice_of(story, 32), &value))
 		return 0;
 	return story_parse(value, ret) ? 1 : NX_ECORRUPT;
 }
 
-bool story_get(struct txn *txn, const uint8_t story[32], struct story_row *ret)
+bool story_get(struct txn *txn, const uint8_t story[32], uint64_t sequence, struct story_row *ret)
 {
-	return story_find(txn, story, ret) == 1;
+	return story_find(txn, story, sequence, ret) == 1;
 }
 
-void story_put(struct txn *txn, const uint8_t story[32], const struct story_row *row)
+static struct slice story_pack(uint8_t value[ROW_MAX], const struct story_row *row)
 {
-	uint8_t value[ROW_MAX], *p = value;
+	uint8_t *p = value;
 
 	*p++ = ROW_VERSION;
 	*p++ = STORY_STORY;
@@ -139,18 +162,47 @@ void story_put(struct txn *txn, const uint8_t story[32], const struct story_row 
 	p = pack_text(p, row->version);
 	p = pack_text(p, row->channel);
 	p = pack_text(p, row->released_version);
-	txn_put(txn, T_STORIES, slice_of(story, 32), slice_of(value, (size_t)(p - value)));
+	return slice_of(value, (size_t)(p - value));
 }
 
-bool story_seen(struct txn *txn, const uint8_t identity[32], uint64_t *ret_sequence,
-		uint8_t ret_content[32])
+/* in its place in `fresh`; and in its copy, which may have been made already */
+static void put_in_fresh(struct txn *txn, const struct story_row *row, struct slice value)
 {
-	struct identity_row row;
-	bool seen = identity_find(txn, identity, &row) == 1;
+	uint8_t identity[FRESH_ROW_MAX];
+	struct fresh_row fresh;
 
-	*ret_sequence = row.sequence;
-	memcpy(ret_content, row.content, 32);
-	return seen;
+	if (fresh_get(txn, row->fresh, &fresh) != 1)
+		return; /* as it could be read a moment ago, the transaction has failed */
+	/* what LMDB shows is good until the next put */
+	memcpy(identity, fresh.identity_row.p, fresh.identity_row.n);
+	fresh.identity_row.p = identity;
+	fresh.story_row = value;
+	fresh_put(txn, &fresh);
+	if (fresh.merging)
+		txn_put(txn, T_STORIES, slice_of(fresh.story, 32), value);
+}
+
+void story_put(struct txn *txn, const uint8_t story[32], const struct story_row *row)
+{
+	uint8_t value[ROW_MAX];
+
+	if (row->fresh != 0)
+		put_in_fresh(txn, row, story_pack(value, row));
+	else
+		txn_put(txn, T_STORIES, slice_of(story, 32), story_pack(value, row));
+}
+
+void story_put_new(struct txn *txn, const struct record *record,
+		   const struct identity_row *identity, const struct story_row *story)
+{
+	uint8_t one[ROW_MAX], other[ROW_MAX];
+	struct fresh_row fresh = { .at = record->sequence,
+				   .identity_row = identity_pack(one, identity),
+				   .story_row = story_pack(other, story) };
+
+	memcpy(fresh.story, record->story, 32);
+	memcpy(fresh.identity, record->identity, 32);
+	fresh_put(txn, &fresh);
 }
 
 enum settle_how story_verdict(struct txn *txn, const struct record *record, bool versions_all)
@@ -165,7 +217,7 @@ enum settle_how story_verdict(struct txn *txn, const struct record *record, bool
 		return SETTLE_ACKED;
 	if (record->state == ITEM_KILLED)
 		return SETTLE_KILLED;
-	r = story_find(txn, record->story, &row);
+	r = story_find(txn, record->story, record->sequence, &row);
 	if (r < 0)
 		return SETTLE_GIVEN_UP; /* perhaps it was killed: it stays here */
 	if (row.kill != 0)

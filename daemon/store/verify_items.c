@@ -73,7 +73,7 @@ static void item_story(struct verify *verify, const struct record *record)
 	if (memcmp(key, record->story, sizeof(key)) != 0)
 		verify_fault(verify, "item %" PRIu64 ": its facts are of another story",
 			     record->sequence);
-	if (!story_get(&verify->items, record->story, &story))
+	if (!story_get(&verify->items, record->story, record->sequence, &story))
 		verify_fault(verify, "item %" PRIu64 ": its story has no row", record->sequence);
 }
 
@@ -254,6 +254,20 @@ static void story_line(struct verify *verify, struct slice key, struct slice val
 	}
 }
 
+static void fresh_line(struct verify *verify, struct slice key, struct slice value)
+{
+	struct fresh_row row;
+	uint64_t points = 0;
+	int r = fresh_parse(value, &row, &points);
+
+	if (r < 0 || (r == 0 && points >= u64_of(key))) {
+		verify_fault(verify, "fresh row %" PRIu64 ": cannot be read", u64_of(key));
+	} else if (r == 1) {
+		story_line(verify, slice_of(row.identity, 32), row.identity_row);
+		story_line(verify, slice_of(row.story, 32), row.story_row);
+	}
+}
+
 /* subscription, first position; the value begins with a version and the last position */
 static void owed_line(struct verify *verify, struct slice key, struct slice value)
 {
@@ -300,5 +314,6 @@ void verify_all_items(struct verify *verify)
 	verify_items(verify, T_USES, use_row);
 	read_counters(verify); /* again: rows may be newer than those of the beginning */
 	verify_items(verify, T_STORIES, story_line);
+	verify_items(verify, T_FRESH, fresh_line);
 	verify_items(verify, T_OWED, owed_line);
 }

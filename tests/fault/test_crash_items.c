@@ -15,7 +15,7 @@
 
 /* ---- the script */
 
-enum kind { END, PUTS, RELEASE, DEFINE, SETTLE };
+enum kind { END, PUTS, RELEASE, DEFINE, SETTLE, MERGE };
 struct step {
 	enum kind kind;
 	int64_t advance_ms;
@@ -35,6 +35,7 @@ static const struct step script[] = {
 	{ .kind = PUTS, .its = { { .uri = "c", .embargo_ms = SOON }, { .uri = "d", .embargo_ms = SOON },
 				 { .uri = "e", .embargo_ms = SOON }, { .uri = "w", .status = STATUS_WITHHELD } } },
 	{ .kind = SETTLE, .advance_ms = 10, .position = 1 },
+	{ .kind = MERGE }, /* half of what is in `fresh`; what follows changes both halves */
 	{ .kind = PUTS, .advance_ms = 10,
 	  .its = { { .uri = "a", .version = "2" }, { .uri = "d", .version = "2" },
 		   { .uri = "e", .status = STATUS_CANCELED }, { .uri = "f", .version = "3" } } },
@@ -42,6 +43,8 @@ static const struct step script[] = {
 	  .its = { { .uri = "f", .version = "1" }, { .uri = "b", .status = STATUS_CANCELED } } },
 	{ .kind = RELEASE },
 	{ .kind = SETTLE, .advance_ms = 10, .position = 4 },
+	{ .kind = MERGE }, /* to its end */
+	{ .kind = MERGE }, /* what was merged goes */
 	{ .kind = PUTS, .its = { { .uri = "c", .version = "2" }, { .uri = "g", .urgency = 1 } } },
 	{ .kind = END },
 };
@@ -159,6 +162,16 @@ static int play_settle(struct player *player, uint64_t upto)
 	return r;
 }
 
+/* four transactions of it */
+static int play_merge(struct player *player)
+{
+	int r = 1;
+
+	for (unsigned i = 0; r > 0 && i < 4; i++)
+		r = items_merge(player->fx->items);
+	return r;
+}
+
 static int play_step(struct player *player, const struct step *step)
 {
 	fx_advance(player->fx, step->advance_ms);
@@ -171,6 +184,8 @@ static int play_step(struct player *player, const struct step *step)
 		return play_define(player);
 	case SETTLE:
 		return play_settle(player, step->position);
+	case MERGE:
+		return play_merge(player);
 	default:
 		return 0;
 	}
@@ -211,10 +226,10 @@ static void check_item(struct txn *txn, uint64_t sequence, const char *document)
 	assert_int_equal(record.document_n, DOCUMENT - 1);
 	if (document != NULL)
 		assert_memory_equal(octets + record.envelope_n, document, DOCUMENT - 1);
-	assert_int_equal(identity_find(txn, record.identity, &identity), 1);
+	assert_int_equal(identity_find(txn, record.identity, record.sequence, &identity), 1);
 	assert_true(identity.sequence == sequence);
 	assert_memory_equal(identity.content, record.content, 32);
-	assert_int_equal(story_find(txn, record.story, &story), 1);
+	assert_int_equal(story_find(txn, record.story, record.sequence, &story), 1);
 	assert_true(story.newest >= sequence || record.kill || story.newest != 0);
 	assert_true((story.kill == sequence) == record.kill);
 	if (record.position != 0) {
@@ -373,6 +388,7 @@ static void fx_small(struct fx *fx)
 	fx_folder(fx);
 	fx_conf(fx);
 	fx->conf.size = 8 << 20;
+	fx->conf.fresh_most = 8; /* merged from four on */
 }
 
 /* returns false when the script ran to its end without meeting the n-th place */

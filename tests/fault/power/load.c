@@ -4,12 +4,15 @@
  * safe is marked in the very moment.
  */
 #include "power.h"
+#include "store/items_priv.h"
+#include "store/store_priv.h"
 #include "tests/unit/daemon/store/store_fixture.h"
 
-#define WALL    INT64_C(1800000000000)
-#define STORIES 16 /* of a round, at most */
-#define ITEMS   20000
-#define PHOTOS  400
+#define WALL      INT64_C(1800000000000)
+#define STORIES   16 /* of a round, at most */
+#define ITEMS     20000
+#define FRESH_FEW 24
+#define PHOTOS    400
 
 struct told { /* of an item */
 	uint64_t sequence, position, part;
@@ -308,6 +311,8 @@ int load_run(int log, unsigned rounds, uint64_t seed)
 	clock_fake(1000000, WALL);
 	record_begin(load->sx.dir, log);
 	r = sx_open(&load->sx);
+	if (r == 0)
+		load->sx.store->items->fresh.most = FRESH_FEW; /* merged again and again */
 	if (r == 0)
 		mark(TOLD_READY, load->sx.sub, 0, 0);
 	for (unsigned round = 0; r == 0 && round < rounds; round++)

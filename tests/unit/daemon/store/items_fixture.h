@@ -253,7 +253,7 @@ static inline struct story_row fx_story(struct fx *fx, const char *uri)
 	fx_make(&p, &it);
 	facts_story_key(&p.facts, key);
 	txn_begin(&txn, items_db(fx->items), TXN_READ);
-	story_get(&txn, key, &row);
+	story_get(&txn, key, fresh_guess(fx->items, key), &row);
 	txn_end(&txn);
 	return row;
 }

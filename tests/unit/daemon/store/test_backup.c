@@ -393,7 +393,7 @@ static void a_copy_that_was_changed_is_refused(void **state)
 	assert_non_null(strstr(why.words, "no backup"));
 }
 
-static void nothing_is_converted_when_there_is_one_format(void **state)
+static void nothing_is_converted_when_the_format_is_ours(void **state)
 {
 	struct world *w = *state;
 	struct converted converted;
@@ -401,13 +401,13 @@ static void nothing_is_converted_when_there_is_one_format(void **state)
 
 	store_shut(w);
 	assert_int_equal(store_convert(w->store, 0, &converted, &why), 0);
-	assert_int_equal(converted.facts.items_format, 1);
+	assert_int_equal(converted.facts.items_format, ITEMS_FORMAT);
 	assert_false(exists(w, "store.restoring"));
 }
 
-static void to_two(struct txn *txn)
+static void to_three(struct txn *txn)
 {
-	meta_u64(txn, "of-format-2", 2);
+	meta_u64(txn, "of-format-3", 3);
 }
 
 static void to(char path[300], const char *front, const char *end)
@@ -424,19 +424,19 @@ static void pretend_newer(const char *copy)
 	file = fopen(path, "r+");
 	assert_non_null(file);
 	assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
-	at = strstr(text, "items-format 1");
+	at = strstr(text, "items-format 2");
 	assert_non_null(at);
-	at[13] = '2';
+	at[13] = '3';
 	rewind(file);
 	fputs(text, file);
 	fclose(file);
 }
 
-/* a made-up format 2: the old files are kept, and everybody of format 1 refuses it in words */
+/* a made-up format 3: the old files are kept, and everybody of format 2 refuses it in words */
 static void a_later_format_keeps_the_old_files_and_is_refused(void **state)
 {
-	static const struct convert_step steps[] = { { COPY_ITEMS, 1, to_two } };
-	const struct convert_formats formats = { 2, 1, steps, 1 }, gap = { 3, 1, steps, 1 };
+	static const struct convert_step steps[] = { { COPY_ITEMS, 2, to_three } };
+	const struct convert_formats formats = { 3, 1, steps, 1 }, gap = { 4, 1, steps, 1 };
 	struct world *w = *state;
 	struct restore_conf restore = { .directory = w->store, .from = w->copy };
 	struct converted converted;
@@ -450,8 +450,8 @@ static void a_later_format_keeps_the_old_files_and_is_refused(void **state)
 	assert_int_equal(convert_with(w->store, &gap, 0, &converted, &why), NX_EFORMAT);
 	assert_non_null(strstr(why.words, "too old"));
 	assert_int_equal(convert_with(w->store, &formats, 0, &converted, &why), 1);
-	assert_int_equal(converted.items_from, 1);
-	assert_int_equal(converted.facts.items_format, 2);
+	assert_int_equal(converted.items_from, 2);
+	assert_int_equal(converted.facts.items_format, 3);
 
 	assert_int_equal(store_open(&w->sx.conf, &w->sx.store, &why), NX_EFORMAT);
 	assert_non_null(strstr(why.words, "made by a newer one"));
@@ -472,6 +472,70 @@ static void a_later_format_keeps_the_old_files_and_is_refused(void **state)
 	assert_int_equal(state_of(w).sequence_last, 5);
 }
 
+/* as the first format was: no table `fresh`, both rows of each story in `stories` */
+static void make_first_format(struct world *w)
+{
+	struct db_conf conf = { .tables = items_tables, .tables_n = ITEMS_TABLES };
+	const uint8_t format[4] = { 1 };
+	uint8_t octets[2 * FRESH_ROW_MAX];
+	struct fresh_row row = { 0 };
+	struct db *db = NULL;
+	char path[300];
+	uint64_t points;
+	struct txn txn;
+	struct cur cur;
+
+	to(path, w->store, "/items");
+	assert_int_equal(db_open(path, &conf, &db, NULL), 0);
+	txn_begin(&txn, db, TXN_WRITE);
+	cur_open(&cur, &txn, T_FRESH);
+	while (cur_first(&cur)) {
+		assert_int_equal(fresh_parse(cur.value, &row, &points), 1);
+		memcpy(octets, row.identity_row.p, row.identity_row.n + row.story_row.n);
+		txn_put(&txn, T_STORIES, slice_of(row.identity, 32),
+			slice_of(octets, row.identity_row.n));
+		txn_put(&txn, T_STORIES, slice_of(row.story, 32),
+			slice_of(octets + row.identity_row.n, row.story_row.n));
+		assert_true(cur_first(&cur));
+		cur_del(&cur);
+	}
+	cur_close(&cur);
+	txn_del(&txn, T_META, slice_str("fresh"));
+	txn_put(&txn, T_META, slice_str("format"), slice_of(format, 4));
+	assert_int_equal(txn_end(&txn), 0);
+	db_close(&db);
+}
+
+static void the_first_format_is_converted(void **state)
+{
+	struct world *w = *state;
+	struct converted converted;
+	struct why why = { 0 };
+	char before[300];
+
+	put_some(w, 0, 5);
+	store_shut(w);
+	make_first_format(w);
+	assert_int_equal(store_open(&w->sx.conf, &w->sx.store, &why), NX_EFORMAT);
+	assert_non_null(strstr(why.words, "convert it with newsxd --config FILE --convert"));
+	assert_int_equal(store_convert(w->store, 0, &converted, &why), 1);
+	assert_int_equal(converted.items_from, 1);
+	assert_int_equal(converted.photos_from, 1);
+	assert_int_equal(converted.facts.items_format, ITEMS_FORMAT);
+	to(before, w->store, ".before-19700101T000000Z");
+	assert_string_equal(converted.before, before);
+	assert_int_equal(access(before, F_OK), 0);
+	/* what was known is known, and what is new comes after it */
+	assert_int_equal(sx_open(&w->sx), 0);
+	assert_int_equal(state_of(w).sequence_last, 5);
+	put_some(w, 0, 5);
+	assert_int_equal(state_of(w).sequence_last, 5);
+	put_some(w, 5, 2);
+	assert_int_equal(state_of(w).sequence_last, 7);
+	store_shut(w);
+	assert_int_equal(store_verify(w->store, sx_words, &w->sx, &why), 0);
+}
+
 int main(int argc, char **argv)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -484,7 +548,8 @@ int main(int argc, char **argv)
 		T(what_root_restores_is_the_owners),
 		T(a_running_daemon_is_not_restored_over),
 		T(a_copy_that_was_changed_is_refused),
-		T(nothing_is_converted_when_there_is_one_format),
+		T(the_first_format_is_converted),
+		T(nothing_is_converted_when_the_format_is_ours),
 		T(a_later_format_keeps_the_old_files_and_is_refused),
 	};
 

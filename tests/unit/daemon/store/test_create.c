@@ -115,7 +115,7 @@ static void one_path_is_opened_once(void **state)
 
 static void a_newer_format_is_refused_in_words(void **state)
 {
-	const uint8_t newer[4] = { 2 };
+	const uint8_t newer[4] = { ITEMS_FORMAT + 1 };
 	struct fx *fx = *state;
 	struct why why;
 	struct txn txn;
@@ -126,7 +126,7 @@ static void a_newer_format_is_refused_in_words(void **state)
 	assert_int_equal(txn_end(&txn), 0);
 	items_close(&fx->items);
 	assert_int_equal(code_of_open(fx, &why), NX_EFORMAT);
-	assert_non_null(strstr(why.words, "format 2"));
+	assert_non_null(strstr(why.words, "format 3"));
 }
 
 static void what_is_no_store_is_corrupt(void **state)

@@ -220,10 +220,11 @@ static void history_ends(void **state)
 	fx_advance(fx, 8 * DAY);
 	fx_maintain(fx);
 	assert_int_equal(fx_entries(fx, T_ITEMS), 0);
-	assert_int_equal(fx_entries(fx, T_STORIES), 80);
+	assert_int_equal(fx_entries(fx, T_STORIES) + 2 * fx_entries(fx, T_FRESH), 80);
 	for (unsigned i = 0; i < 10; i++)
 		fx_maintain(fx);
 	assert_int_equal(fx_entries(fx, T_STORIES), 80);
+	assert_int_equal(fx_entries(fx, T_FRESH), 0);
 	fx_advance(fx, 400 * DAY);
 	for (unsigned i = 0; i < 20; i++)
 		fx_maintain(fx);

@@ -252,7 +252,8 @@ static void no_story(struct there *there, struct txn *items, struct txn *photos)
 
 	(void)photos;
 	record_head(items, there->sequence[0], &record);
-	txn_del(items, T_STORIES, slice_of(record.story, 32));
+	assert_true(txn_del(items, T_FRESH, key_u64(&there->sequence[0])) ||
+		    txn_del(items, T_STORIES, slice_of(record.story, 32)));
 }
 
 static void story_of_tomorrow(struct there *there, struct txn *items, struct txn *photos)
@@ -262,9 +263,15 @@ static void story_of_tomorrow(struct there *there, struct txn *items, struct txn
 
 	(void)photos;
 	record_head(items, there->sequence[0], &record);
-	story_get(items, record.story, &story);
+	story_get(items, record.story, record.sequence, &story);
 	story.newest = 1000;
 	story_put(items, record.story, &story);
+}
+
+static void fresh_nonsense(struct there *there, struct txn *items, struct txn *photos)
+{
+	(void)photos;
+	txn_put(items, T_FRESH, key_u64(&there->sequence[0]), slice_str("?"));
 }
 
 static void owed_twice(struct there *there, struct txn *items, struct txn *photos)
@@ -294,6 +301,7 @@ static const struct {
 	{ no_feed, "item 1: its position 1 is not in the feed" },
 	{ no_story, "item 1: its story has no row" },
 	{ story_of_tomorrow, "item 1000, was never given" },
+	{ fresh_nonsense, "fresh row 1: cannot be read" },
 	{ owed_twice, "owed rows overlap at position 5" },
 };
 
