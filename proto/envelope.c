@@ -67,7 +67,7 @@ static int read_part(const struct js *object, struct envelope_part *part, struct
 	struct js_in in = { .object = object, .why = why };
 	char hex[65];
 
-	if (object == NULL)
+	if (!js_is_object(object))
 		return why_set(why, NX_EENVELOPE, "parts: not a list of objects");
 	js_text(&in, "name", 1, part->name, sizeof(part->name));
 	js_text(&in, "contentType", 0, part->content_type, sizeof(part->content_type));
@@ -114,35 +114,36 @@ static int check_names(const struct envelope *envelope, struct why *why)
 
 static int read_parts(struct js_in *in, unsigned parts_max, struct envelope *envelope)
 {
-	const struct js *list = js_list(in, "parts");
+	const struct js *list = js_list(in, "parts"), *at;
 	size_t n = js_list_n(list);
+	struct envelope_part *part;
 	int r = 0;
 
 	if (n == 0)
 		return 0;
 	if (n > parts_max || n > PARTS_CEILING)
 		return why_set(in->why, NX_EPARTS, "%zu parts, at most %u are taken", n, parts_max);
-	envelope->parts = calloc(n, sizeof(*envelope->parts));
+	part = envelope->parts = calloc(n, sizeof(*envelope->parts));
 	if (envelope->parts == NULL)
 		return why_set(in->why, NX_ENOMEM, "out of memory");
 	envelope->parts_n = (unsigned)n;
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = read_part(js_list_at(list, i), &envelope->parts[i], in->why);
+	for (at = js_first(list); at != NULL && r == 0; at = js_next(list, at))
+		r = read_part(at, part++, in->why);
 	return r < 0 ? r : check_names(envelope, in->why);
 }
 
 static int read_hops(struct js_in *in, struct envelope *envelope)
 {
-	const struct js *list = js_list(in, "hops");
+	const struct js *list = js_list(in, "hops"), *hop;
 	size_t n = js_list_n(list);
 
 	if (n > HOPS_MAX)
 		return why_set(in->why, NX_EENVELOPE, "hops: more than %d", HOPS_MAX);
-	for (size_t i = 0; i < n; i++) {
-		struct js_in at = { .object = js_list_at(list, i), .why = in->why };
+	for (hop = js_first(list); hop != NULL; hop = js_next(list, hop)) {
+		struct js_in at = { .object = hop, .why = in->why };
 		char party[NAME_MAX_ + 1], time[40];
 
-		if (at.object == NULL)
+		if (!js_is_object(hop))
 			return why_set(in->why, NX_EENVELOPE, "hops: not a list of objects");
 		js_text(&at, "party", 1, party, sizeof(party));
 		js_text(&at, "time", 0, time, sizeof(time));
@@ -181,6 +182,7 @@ int envelope_read(struct slice json, unsigned parts_max, struct envelope *ret, s
 	r = js_read(json, &limits, &root, in.why);
 	if (r == 0) {
 		ret->json = root;
+		ret->json_n = json.n;
 		in.object = root;
 		r = read_all(&in, parts_max, ret);
 	}
@@ -201,47 +203,127 @@ void envelope_done(struct envelope *envelope)
 	memset(envelope, 0, sizeof(*envelope));
 }
 
-static int set_name(struct js *root, const char *key, const char *name, char *copy, size_t size)
-{
-	size_t n = strnlen(name, size - 1);
+/* ---- what goes on */
 
+enum { ORIGIN = 1, SENDER = 2, RECEIVED = 4, HOPS = 8 }; /* is said already */
+
+struct stamping {
+	struct js_out out;
+	const struct envelope_stamp *stamp;
+	const struct envelope *envelope;
+	unsigned said;
+};
+
+static void say_name(struct stamping *say, unsigned which, const char *key, const char *name)
+{
+	say->said |= which;
+	out_text(&say->out, key, name);
+}
+
+/* the hops that came, and ours; list may be NULL */
+static void say_hops(struct stamping *say, const struct js *list)
+{
+	struct js_out *out = &say->out;
+
+	say->said |= HOPS;
+	out_name(out, "hops");
+	out_raw(out, "[");
+	for (const struct js *hop = js_first(list); hop != NULL; hop = js_next(list, hop)) {
+		out_value(out, hop);
+		out_raw(out, ",");
+	}
+	out_raw(out, "{");
+	out_text(out, "party", say->stamp->node);
+	out_text(out, "time", say->envelope->received);
+	out_raw(out, "}]");
+}
+
+/* a member as it came, unless it is ours to say */
+static void say_member(struct stamping *say, const struct js *member)
+{
+	const struct envelope_stamp *stamp = say->stamp;
+	struct slice key = js_key(member);
+
+	if (stamp->origin != NULL && slice_is(key, "origin")) {
+		say_name(say, ORIGIN, "origin", say->envelope->origin);
+	} else if (stamp->sender != NULL && slice_is(key, "sender")) {
+		say_name(say, SENDER, "sender", say->envelope->sender);
+	} else if (slice_is(key, "received")) {
+		say_name(say, RECEIVED, "received", say->envelope->received);
+	} else if (slice_is(key, "hops")) {
+		if (stamp->trust_transport)
+			say_hops(say, js_is_list(member) ? member : NULL);
+	} else if (stamp->trust_transport || !slice_is(key, "signal")) {
+		out_key(&say->out, key);
+		out_value(&say->out, member);
+	}
+}
+
+static void say_all(struct stamping *say)
+{
+	const struct js *root = say->envelope->json;
+
+	out_raw(&say->out, "{");
+	for (const struct js *at = js_first(root); at != NULL; at = js_next(root, at))
+		say_member(say, at);
+	if (say->stamp->origin != NULL && !(say->said & ORIGIN))
+		say_name(say, ORIGIN, "origin", say->envelope->origin);
+	if (say->stamp->sender != NULL && !(say->said & SENDER))
+		say_name(say, SENDER, "sender", say->envelope->sender);
+	if (!(say->said & RECEIVED))
+		say_name(say, RECEIVED, "received", say->envelope->received);
+	if (!(say->said & HOPS))
+		say_hops(say, NULL);
+	out_raw(&say->out, "}");
+}
+
+static void set_name(const char *name, char *copy, size_t size)
+{
+	size_t n = name == NULL ? 0 : strnlen(name, size - 1);
+
+	if (name == NULL)
+		return;
 	memmove(copy, name, n);
 	copy[n] = '\0';
-	return js_set_text(root, key, copy);
 }
 
 int envelope_write(struct envelope *envelope, const struct envelope_stamp *stamp, size_t ceiling,
 		   uint8_t **ret, size_t *ret_n)
 {
-	struct js *root = envelope->json;
-	int r = 0;
+	/* what came may need an escape where it had none before (DEL); ours are five short names */
+	size_t room = 6 * envelope->json_n + 5 * 6 * (NAME_MAX_ + 1) + 256;
+	struct stamping say = { .stamp = stamp, .envelope = envelope };
+	struct js *root;
+	uint8_t *whole;
 
 	*ret = NULL;
 	if (!stamp->trust_transport) {
-		js_drop(root, "hops");
-		js_drop(root, "signal");
 		envelope->hops = 0;
 		envelope->signal[0] = '\0';
 	}
 	if (envelope->hops >= HOPS_MAX)
 		return NX_EENVELOPE;
-	if (stamp->origin != NULL)
-		r |= set_name(root, "origin", stamp->origin, envelope->origin,
-			      sizeof(envelope->origin));
-	if (stamp->sender != NULL)
-		r |= set_name(root, "sender", stamp->sender, envelope->sender,
-			      sizeof(envelope->sender));
-	r |= set_name(root, "received", stamp->received, envelope->received,
-		      sizeof(envelope->received));
-	r |= js_add_hop(root, "hops", stamp->node, envelope->received);
-	if (r != 0)
+	set_name(stamp->origin, envelope->origin, sizeof(envelope->origin));
+	set_name(stamp->sender, envelope->sender, sizeof(envelope->sender));
+	set_name(stamp->received, envelope->received, sizeof(envelope->received));
+	say.out.p = malloc(room);
+	say.out.room = room;
+	if (say.out.p == NULL)
 		return NX_ENOMEM;
-	envelope->hops++;
-	r = js_write(root, ceiling, ret, ret_n);
-	js_free(&root); /* several times as large as what was written, and the item may wait for
-			   long */
+	say_all(&say);
+	if (say.out.full || say.out.n > ceiling) {
+		free(say.out.p);
+		return NX_EBIGENV;
+	}
+	root = envelope->json; /* several times as large as what was written, and the item may wait
+				  for long */
+	js_free(&root);
 	envelope->json = NULL;
-	return r == NX_EFULL ? NX_EBIGENV : r;
+	whole = realloc(say.out.p, say.out.n);
+	envelope->hops++;
+	*ret = whole == NULL ? say.out.p : whole;
+	*ret_n = say.out.n;
+	return 0;
 }
 
 static void out_part(struct js_out *out, const struct envelope_part *part)
@@ -271,7 +353,7 @@ int envelope_make(const char *channel, const char *sent, const struct envelope_p
 	if (sent != NULL)
 		out_text(&out, "sent", sent);
 	if (parts_n > 0) {
-		out_key(&out, "parts");
+		out_name(&out, "parts");
 		out_raw(&out, "[");
 		for (unsigned i = 0; i < parts_n; i++)
 			out_part(&out, &parts[i]);

@@ -2,8 +2,7 @@
  * envelope.h - the facts of transport: JSON in, a struct out, and the exchange's own put in.
  *
  * Names from the NewsML-G2 newsMessage header: origin, sender, channel, priority, sent, received,
- * signal, hops, parts. Read and written with jansson in json.c (the only user of it in proto).
- * Unknown keys are kept.
+ * signal, hops, parts. Unknown keys are kept.
  */
 #pragma once
 #include "proto/msg.h"
@@ -28,13 +27,13 @@ struct envelope {
 	unsigned parts_n;
 	struct envelope_part *parts; /* malloc'ed */
 	void *json;                  /* the whole, for envelope_write() */
+	size_t json_n;               /* octets that it was read from */
 };
 /*
  * returns  0; NX_EENVELOPE (not an object, wrong types, a bad name or hash, a name twice, hops
  *          beyond HOPS_MAX), NX_EDUPKEY, NX_EDEPTH, NX_EVALUES, NX_EPARTS (above parts_max),
  *          NX_ENOMEM; then *ret is empty.
- * thread   any, one at a time for one envelope. The first use of jansson in a program is not safe
- *          beside another: read one before threads start
+ * thread   any, one at a time for one envelope
  */
 int envelope_read(struct slice json, unsigned parts_max, struct envelope *ret, struct why *why);
 void envelope_done(struct envelope *envelope);

@@ -1,17 +1,21 @@
 #include "proto/json.h"
+#include "proto/escape.h"
+#include "proto/frame.h"
+#include "proto/judge.h"
+#include "proto/tape.h"
 #include "proto/utf8.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 
-static const json_t *json_of(const struct js *js)
+/* a struct js is a node of a tape; the root is the first of a block that js_free() frees */
+static const struct tape_node *node_of(const struct js *js)
 {
-	return (const json_t *)js;
+	return (const struct tape_node *)(const void *)js;
 }
 
-static const struct js *js_of(const json_t *json)
+static const struct js *js_of(const struct tape_node *node)
 {
-	return (const struct js *)json;
+	return (const struct js *)(const void *)node;
 }
 
 /* the octet after the string that starts at p (behind its opening quote) */
@@ -28,9 +32,6 @@ static int scan(struct slice text, const struct js_limits *limits, struct why *w
 	const uint8_t *p = text.p, *end = text.p + text.n;
 	unsigned depth = 0, values = 1;
 
-	if (text.n > limits->octets)
-		return why_set(why, NX_EJSON, "%zu octets of JSON, at most %zu are read", text.n,
-			       limits->octets);
 	while (p < end) {
 		uint8_t c = *p++;
 
@@ -50,54 +51,79 @@ static int scan(struct slice text, const struct js_limits *limits, struct why *w
 	return 0;
 }
 
-static int from_jansson(const json_error_t *error, struct why *why)
+/* what a tape did not take, or took with a number that is too large: jansson decides */
+static int say_fault(struct slice text, const struct js_limits *limits, int fault, struct why *why)
 {
-	switch (json_error_code(error)) {
-	case json_error_out_of_memory:
+	struct judgement judgement;
+	int r = scan(text, limits, why);
+
+	if (r < 0)
+		return r;
+	r = judge(text, &judgement);
+	if (r == NX_ENOMEM || fault == NX_ENOMEM)
 		return why_set(why, NX_ENOMEM, "out of memory");
-	case json_error_duplicate_key:
-		return why_set(why, NX_EDUPKEY, "octet %d: %.150s", error->position, error->text);
-	default:
-		return why_set(why, NX_EJSON, "octet %d: %.150s", error->position, error->text);
+	if (r == 0)
+		return fault == 0 ? 0 : why_set(why, NX_EJSON, "not one JSON object");
+	return why_set(why, r == NX_EDUPKEY ? r : NX_EJSON, "octet %d: %.150s", judgement.octet,
+		       judgement.words);
+}
+
+/* in place: what is read is never longer than what is written */
+static void unescape_all(struct tape *tape)
+{
+	for (struct tape_node *at = tape->nodes; at < tape->nodes + tape->n; at++) {
+		if (at->key_escaped)
+			at->key.n = escape_read(at->key, (uint8_t *)at->key.p);
+		at->key_escaped = false;
+		if (at->text_escaped) /* which stays: so it is when it is written, too */
+			at->text.n = escape_read(at->text, (uint8_t *)at->text.p);
 	}
 }
 
 int js_read(struct slice text, const struct js_limits *limits, struct js **ret, struct why *why)
 {
-	json_error_t error;
-	json_t *json;
+	size_t room = tape_room(text.n);
+	struct tape tape = { .depth_max = limits->depth };
+	uint8_t *copy;
 	int r;
 
 	*ret = NULL;
-	r = scan(text, limits, why);
-	if (r < 0)
+	if (text.n > limits->octets)
+		return why_set(why, NX_EJSON, "%zu octets of JSON, at most %zu are read", text.n,
+			       limits->octets);
+	tape.cap = room < limits->values ? (unsigned)room : limits->values;
+	tape.nodes = malloc(tape.cap * sizeof(*tape.nodes) + text.n);
+	if (tape.nodes == NULL)
+		return why_set(why, NX_ENOMEM, "out of memory");
+	copy = (uint8_t *)(tape.nodes + tape.cap);
+	put_bytes(&copy, text.p, text.n);
+	r = tape_read(slice_of(tape.nodes + tape.cap, text.n), &tape);
+	if (r < 0 || tape.large)
+		r = say_fault(text, limits, r, why);
+	if (r < 0) {
+		free(tape.nodes);
 		return r;
-	json = json_loadb((const char *)text.p, text.n, JSON_REJECT_DUPLICATES, &error);
-	if (json == NULL)
-		return from_jansson(&error, why);
-	if (!json_is_object(json)) {
-		json_decref(json);
-		return why_set(why, NX_EJSON, "not an object");
 	}
-	*ret = (struct js *)json;
+	unescape_all(&tape);
+	*ret = (struct js *)(void *)tape.nodes;
 	return 0;
 }
 
 void js_free(struct js **js)
 {
-	json_decref((json_t *)*js);
+	free(*js);
 	*js = NULL;
 }
 
 /* the value under key; NULL when it is not there, null, or something was bad before */
-static const json_t *value_of(const struct js_in *in, const char *key)
+static const struct tape_node *value_of(const struct js_in *in, const char *key)
 {
-	const json_t *value;
+	const struct tape_node *value;
 
-	if (in->bad)
+	if (in->bad || in->object == NULL)
 		return NULL;
-	value = json_object_get(json_of(in->object), key);
-	return json_is_null(value) ? NULL : value;
+	value = tape_get(node_of(in->object), key);
+	return value == NULL || value->kind == TAPE_NULL ? NULL : value;
 }
 
 static void bad(struct js_in *in, const char *key, const char *what)
@@ -118,15 +144,15 @@ static bool has_control(struct slice text)
 /* the string under key; p is NULL when it is not there or bad */
 static struct slice string_of(struct js_in *in, const char *key)
 {
-	const json_t *value = value_of(in, key);
+	const struct tape_node *value = value_of(in, key);
 
 	if (value == NULL)
 		return slice_of(NULL, 0);
-	if (!json_is_string(value)) {
+	if (value->kind != TAPE_STRING) {
 		bad(in, key, "not a string");
 		return slice_of(NULL, 0);
 	}
-	return slice_of(json_string_value(value), json_string_length(value));
+	return value->text;
 }
 
 void js_text(struct js_in *in, const char *key, size_t least, char *to, size_t size)
@@ -184,13 +210,12 @@ void js_code(struct js_in *in, const char *key, char *to)
 uint64_t js_count(struct js_in *in, const char *key, uint64_t missing, uint64_t least,
 		  uint64_t most)
 {
-	const json_t *value = value_of(in, key);
-	json_int_t n;
+	const struct tape_node *value = value_of(in, key);
+	int64_t n;
 
 	if (value == NULL)
 		return missing;
-	n = json_integer_value(value);
-	if (!json_is_integer(value) || n < 0 || (uint64_t)n < least || (uint64_t)n > most) {
+	if (!tape_integer(value, &n) || n < 0 || (uint64_t)n < least || (uint64_t)n > most) {
 		bad(in, key, "not a whole number in range");
 		return missing;
 	}
@@ -232,88 +257,61 @@ bool js_has(const struct js_in *in, const char *key)
 
 const struct js *js_object(struct js_in *in, const char *key)
 {
-	const json_t *value = value_of(in, key);
+	const struct tape_node *value = value_of(in, key);
 
-	if (value != NULL && !json_is_object(value))
+	if (value != NULL && value->kind != TAPE_OBJECT)
 		bad(in, key, "not an object");
 	return in->bad ? NULL : js_of(value);
 }
 
 const struct js *js_list(struct js_in *in, const char *key)
 {
-	const json_t *value = value_of(in, key);
+	const struct tape_node *value = value_of(in, key);
 
-	if (value != NULL && !json_is_array(value))
+	if (value != NULL && value->kind != TAPE_LIST)
 		bad(in, key, "not a list");
 	return in->bad ? NULL : js_of(value);
 }
 
+const struct js *js_first(const struct js *in)
+{
+	const struct tape_node *node = node_of(in);
+
+	return node == NULL || node->span == 1 ? NULL : js_of(tape_in(node));
+}
+
+const struct js *js_next(const struct js *in, const struct js *at)
+{
+	const struct tape_node *next = tape_behind(node_of(at));
+
+	return next < tape_behind(node_of(in)) ? js_of(next) : NULL;
+}
+
 size_t js_list_n(const struct js *list)
 {
-	return list == NULL ? 0 : json_array_size(json_of(list));
+	size_t n = 0;
+
+	for (const struct js *at = js_first(list); at != NULL; at = js_next(list, at))
+		n++;
+	return n;
 }
 
-const struct js *js_list_at(const struct js *list, size_t i)
+bool js_is_object(const struct js *js)
 {
-	const json_t *value = json_array_get(json_of(list), i);
-
-	return json_is_object(value) ? js_of(value) : NULL;
+	return node_of(js)->kind == TAPE_OBJECT;
 }
 
-struct slice js_list_text(const struct js *list, size_t i)
+bool js_is_list(const struct js *js)
 {
-	const json_t *value = json_array_get(json_of(list), i);
-
-	return slice_of(json_string_value(value), json_string_length(value));
+	return node_of(js)->kind == TAPE_LIST;
 }
 
-int js_set_text(struct js *object, const char *key, const char *text)
+struct slice js_string(const struct js *js)
 {
-	return json_object_set_new((json_t *)object, key, json_string(text)) < 0 ? NX_ENOMEM : 0;
+	return node_of(js)->kind == TAPE_STRING ? node_of(js)->text : slice_of(NULL, 0);
 }
 
-void js_drop(struct js *object, const char *key)
+struct slice js_key(const struct js *member)
 {
-	(void)json_object_del((json_t *)object, key);
-}
-
-int js_add_hop(struct js *object, const char *key, const char *party, const char *time)
-{
-	json_t *list = json_object_get((json_t *)object, key);
-	json_t *hop = json_pack("{s:s,s:s}", "party", party, "time", time);
-
-	if (!json_is_array(list)) {
-		list = json_array();
-		if (json_object_set_new((json_t *)object, key, list) < 0)
-			list = NULL;
-	}
-	return json_array_append_new(list, hop) < 0 ? NX_ENOMEM : 0;
-}
-
-int js_write(const struct js *js, size_t ceiling, uint8_t **ret, size_t *ret_n)
-{
-	size_t n = 0, room = 1024;
-	char *to = NULL, *more;
-
-	*ret = NULL;
-	do { /* once, nearly always: the second time it fits */
-		room = n > room ? n : room;
-		more = realloc(to, room);
-		if (more == NULL)
-			goto fail;
-		to = more;
-		n = json_dumpb(json_of(js), to, room, JSON_COMPACT);
-		if (n == 0)
-			goto fail;
-		if (n > ceiling) {
-			free(to);
-			return NX_EFULL;
-		}
-	} while (n > room);
-	*ret = (uint8_t *)to;
-	*ret_n = n;
-	return 0;
-fail:
-	free(to);
-	return NX_ENOMEM;
+	return node_of(member)->key;
 }

@@ -1,15 +1,16 @@
 /*
- * json.h - private to proto: JSON in through jansson, out by hand.
+ * json.h - private to proto: JSON in through a tape, out by hand.
  *
- * Hides jansson (json.c is its only user here). Knows nothing of what the keys mean. Readers are
- * sticky: the first wrong value sets bad and fills why; everything after that gives nothing.
+ * Knows nothing of what the keys mean. Readers are sticky: the first wrong value sets bad and fills
+ * why; everything after that gives nothing.
  */
 #pragma once
 #include "proto/err.h"
 
 #define JS_COUNT_MAX ((UINT64_C(1) << 53) - 1) /* what counts stays below 2^53 */
 
-struct js; /* a value inside a tree; the root is freed with js_free() */
+struct js; /* a value inside a tree; the root, which keeps a copy of the text, is freed with
+	    * js_free() */
 
 struct js_limits {
 	size_t octets;
@@ -42,19 +43,14 @@ bool js_has(const struct js_in *in, const char *key);
 const struct js *js_object(struct js_in *in, const char *key);
 const struct js *js_list(struct js_in *in, const char *key);
 size_t js_list_n(const struct js *list);
-/* NULL when it is not an object */
-const struct js *js_list_at(const struct js *list, size_t i);
-/* a string of the list, as long as the tree stands; empty when it is something else */
-struct slice js_list_text(const struct js *list, size_t i);
-
-/* changing a tree: returns 0 or NX_ENOMEM */
-int js_set_text(struct js *object, const char *key, const char *text);
-void js_drop(struct js *object, const char *key);
-/* append {"party": party, "time": time} to the list under key, which is made when it is not there
- */
-int js_add_hop(struct js *object, const char *key, const char *party, const char *time);
-/* the tree as octets: malloc'ed. returns 0, NX_EFULL above ceiling, NX_ENOMEM */
-int js_write(const struct js *js, size_t ceiling, uint8_t **ret, size_t *ret_n);
+/* what is in an object or a list, in the order of the text; NULL at the end, and in NULL */
+const struct js *js_first(const struct js *in);
+const struct js *js_next(const struct js *in, const struct js *at);
+bool js_is_object(const struct js *js);
+bool js_is_list(const struct js *js);
+/* as long as the tree stands: a string, empty when it is something else; a member's key */
+struct slice js_string(const struct js *js);
+struct slice js_key(const struct js *member);
 bool code_ok(struct slice code);
 
 /* writing by hand: full is set when room was too small */
@@ -64,9 +60,14 @@ struct js_out {
 	bool full;
 };
 void out_raw(struct js_out *out, const char *text);
-/* each starts with a comma unless a bracket stands before it; octets that are not UTF-8 become '?'
- */
-void out_key(struct js_out *out, const char *key);
+void out_octets(struct js_out *out, struct slice octets);
+/* plain: there is nothing in it to escape. Else octets that are not UTF-8 become '?' */
+void out_string(struct js_out *out, struct slice text, bool plain);
+/* a value as it was read, without space around it */
+void out_value(struct js_out *out, const struct js *js);
+/* each of these starts with a comma unless a bracket stands before it */
+void out_key(struct js_out *out, struct slice key);
+void out_name(struct js_out *out, const char *key);
 void out_text(struct js_out *out, const char *key, const char *text);
 void out_word(struct js_out *out, const char *text); /* a string in a list */
 void out_count(struct js_out *out, const char *key, uint64_t n);

@@ -85,11 +85,11 @@ static bool right_ok(struct slice name)
 
 static void read_names(struct js_in *in, const char *key, char list[RIGHTS_SIZE])
 {
-	const struct js *names = js_list(in, key);
+	const struct js *names = js_list(in, key), *at;
 	bool more = true;
 
-	for (size_t i = 0; i < js_list_n(names) && more && !in->bad; i++) {
-		struct slice name = js_list_text(names, i);
+	for (at = js_first(names); at != NULL && more && !in->bad; at = js_next(names, at)) {
+		struct slice name = js_string(at);
 
 		if (right_ok(name))
 			more = rights_add(list, name);
@@ -218,7 +218,7 @@ int msg_json_read(const struct frame *frame, struct msg *msg, struct why *why)
 
 static void write_given(struct js_out *out, const char *key, uint64_t epoch, uint64_t sequence)
 {
-	out_key(out, key);
+	out_name(out, key);
 	out_raw(out, "{");
 	out_epoch(out, "epoch", epoch);
 	out_count(out, "sequence", sequence);
@@ -227,7 +227,7 @@ static void write_given(struct js_out *out, const char *key, uint64_t epoch, uin
 
 static void write_names(struct js_out *out, const char *key, const char *list)
 {
-	out_key(out, key);
+	out_name(out, key);
 	out_raw(out, "[");
 	while (*list != '\0') {
 		size_t n = strcspn(list, " ");
@@ -252,7 +252,7 @@ static void write_hello(struct js_out *out, const struct hello *hello)
 		out_count(out, "last", hello->last);
 	if (hello->has_restored)
 		write_given(out, "restored", hello->restored_epoch, hello->restored_sequence);
-	out_key(out, "max");
+	out_name(out, "max");
 	out_raw(out, "{");
 	out_count(out, "frame", hello->max.frame);
 	out_count(out, "document", hello->max.document);
@@ -261,13 +261,13 @@ static void write_hello(struct js_out *out, const struct hello *hello)
 	out_count(out, "part", hello->max.part);
 	out_raw(out, "}");
 	if (hello->has_rights) {
-		out_key(out, "rights");
+		out_name(out, "rights");
 		out_raw(out, "{");
 		write_names(out, "publish", hello->publish);
 		write_names(out, "subscriptions", hello->subscriptions);
 		out_raw(out, "}");
 	}
-	out_key(out, "features");
+	out_name(out, "features");
 	out_raw(out, "[]");
 }
 

@@ -1,8 +1,5 @@
-#include "news/scan.h"
-#include <errno.h>
-#include <limits.h>
-#include <math.h>
-#include <stdlib.h>
+/* what jansson need not see; story_scan() is in story.h */
+#include "news/story.h"
 
 static unsigned line_at(struct slice document, size_t at)
 {
@@ -111,89 +108,5 @@ int story_scan(struct slice document, const struct story_limits *limits, struct 
 	}
 	if (values > (int64_t)limits->values_max)
 		return why_set(why, NX_EVALUES, "more than %u values", limits->values_max);
-	return 0;
-}
-
-/* ---- numbers that are too large */
-
-static size_t digits(const char *s)
-{
-	return strspn(s, "0123456789");
-}
-
-/* length of the JSON number that s begins with, 0 when it is none */
-static size_t number_len(const char *s)
-{
-	const char *at = s + (*s == '-');
-	size_t n = digits(at);
-
-	if (n == 0 || (n > 1 && *at == '0'))
-		return 0;
-	at += n;
-	if (*at == '.') {
-		n = digits(at + 1);
-		if (n == 0)
-			return 0;
-		at += 1 + n;
-	}
-	if (*at == 'e' || *at == 'E') {
-		at++;
-		at += *at == '-' || *at == '+';
-		n = digits(at);
-		if (n == 0)
-			return 0;
-		at += n;
-	}
-	return is_bare((uint8_t)*at) ? 0 : (size_t)(at - s);
-}
-
-static bool too_large(const char *s, size_t n)
-{
-	char *end;
-
-	errno = 0;
-	if (memchr(s, '.', n) == NULL && memchr(s, 'e', n) == NULL && memchr(s, 'E', n) == NULL)
-		return (strtoll(s, &end, 10) == LLONG_MAX || *s == '-') && errno == ERANGE;
-	return isinf(strtod(s, &end)) != 0;
-}
-
-static int code_of_key(struct slice key)
-{
-	if (slice_is(key, "version"))
-		return NX_EVERSION;
-	if (slice_is(key, "urgency"))
-		return NX_EURGENCY;
-	return key.n > 0 && memchr(key.p, '\\', key.n) != NULL ? NX_EDOCUMENT : 0;
-}
-
-int scan_tame_numbers(char *text, size_t n)
-{
-	struct slice key = { .n = 0 }; /* the last string of the outermost object */
-	unsigned depth = 0;
-
-	for (size_t i = 0; i < n;) {
-		size_t start = i, len;
-		char c = text[i++];
-
-		if (c == '"') {
-			i = string_end((const uint8_t *)text, i, n);
-			if (depth == 1 && i - start >= 2)
-				key = slice_of(text + start + 1, i - start - 2);
-		} else if (c == '{' || c == '[') {
-			depth++;
-		} else if (c == '}' || c == ']') {
-			depth--;
-		} else if (is_bare((uint8_t)c)) {
-			len = number_len(text + start);
-			while (i < n && is_bare((uint8_t)text[i]))
-				i++;
-			if (len == 0 || !too_large(text + start, len))
-				continue;
-			if (depth == 1 && code_of_key(key) < 0)
-				return code_of_key(key);
-			memset(text + start, ' ', len);
-			text[start] = '0';
-		}
-	}
 	return 0;
 }

@@ -1,11 +1,11 @@
 #include "news/story.h"
 #include "news/arena.h"
-#include "news/light.h"
 #include "news/parts.h"
-#include "news/scan.h"
+#include "proto/escape.h"
+#include "proto/judge.h"
+#include "proto/tape.h"
 #include "proto/utf8.h"
 #include <assert.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,30 +14,36 @@
 
 void story_init(void)
 {
-	json_set_alloc_funcs(arena_alloc, arena_free);
-	json_object_seed(0);
+	judge_memory(arena_alloc, arena_free);
 }
 
 /* a property; NULL when it is left out or null */
-static const json_t *property(const json_t *object, const char *name)
+static const struct tape_node *property(const struct tape_node *object, const char *name)
 {
-	const json_t *value = json_object_get(object, name);
+	const struct tape_node *value = tape_get(object, name);
 
-	return json_is_null(value) ? NULL : value;
+	return value == NULL || value->kind == TAPE_NULL ? NULL : value;
 }
 
-static const json_t *either(const json_t *object, const char *name, const char *other)
+static const struct tape_node *either(const struct tape_node *object, const char *name,
+				      const char *other)
 {
-	const json_t *value = property(object, name);
+	const struct tape_node *value = property(object, name);
 
 	return value == NULL ? property(object, other) : value;
 }
 
-static struct slice text_of(const json_t *value)
+/* empty when it is no string. Without memory too: arena_end() tells */
+static struct slice text_of(const struct tape_node *value)
 {
-	if (!json_is_string(value))
+	uint8_t *text;
+
+	if (value == NULL || value->kind != TAPE_STRING)
 		return (struct slice){ .n = 0 };
-	return slice_of(json_string_value(value), json_string_length(value));
+	if (!value->text_escaped)
+		return value->text;
+	text = arena_alloc(value->text.n);
+	return slice_of(text, text == NULL ? 0 : escape_read(value->text, text));
 }
 
 /* C0, C1 and DEL */
@@ -56,9 +62,9 @@ static bool has_control(struct slice s)
 
 /* ---- identity */
 
-static int read_uri(const json_t *item, struct facts *facts, struct why *why)
+static int read_uri(const struct tape_node *item, struct facts *facts, struct why *why)
 {
-	const json_t *value = either(item, "uri", "guid");
+	const struct tape_node *value = either(item, "uri", "guid");
 
 	if (value == NULL)
 		return why_set(why, NX_ENOURI, "there is neither uri nor guid");
@@ -73,14 +79,16 @@ static int read_uri(const json_t *item, struct facts *facts, struct why *why)
 	return 0;
 }
 
-static int read_version(const json_t *item, struct facts *facts, char digits[24], struct why *why)
+static int read_version(const struct tape_node *item, struct facts *facts, char digits[24],
+			struct why *why)
 {
-	const json_t *value = property(item, "version");
+	const struct tape_node *value = property(item, "version");
+	int64_t n;
 
 	if (value == NULL) {
 		facts->version = slice_str(VERSION_NONE);
-	} else if (json_is_integer(value) && json_integer_value(value) >= 0) {
-		snprintf(digits, 24, "%lld", (long long)json_integer_value(value));
+	} else if (tape_integer(value, &n) && n >= 0) {
+		snprintf(digits, 24, "%lld", (long long)n);
 		facts->version = slice_str(digits);
 	} else {
 		facts->version = text_of(value);
@@ -95,7 +103,7 @@ static int read_version(const json_t *item, struct facts *facts, char digits[24]
 
 /* ---- what the exchange acts on */
 
-static int read_status(const json_t *item, struct facts *facts, struct why *why)
+static int read_status(const struct tape_node *item, struct facts *facts, struct why *why)
 {
 	static const struct {
 		const char *word;
@@ -110,7 +118,7 @@ static int read_status(const json_t *item, struct facts *facts, struct why *why)
 
 	facts->status = STATUS_USABLE;
 	for (size_t i = 0; i < 2; i++) {
-		const json_t *value = property(item, names[i]);
+		const struct tape_node *value = property(item, names[i]);
 		bool known = value == NULL;
 
 		for (size_t j = 0; j < 4 && !known; j++) {
@@ -125,13 +133,13 @@ static int read_status(const json_t *item, struct facts *facts, struct why *why)
 	return 0;
 }
 
-static int read_version_created(const json_t *item, struct facts *facts, struct why *why)
+static int read_version_created(const struct tape_node *item, struct facts *facts, struct why *why)
 {
 	static const char *const names[] = { "versionCreated", "versioncreated" };
 
 	facts->version_created_ms = TIME_NONE;
 	for (size_t i = 0; i < 2; i++) {
-		const json_t *value = property(item, names[i]);
+		const struct tape_node *value = property(item, names[i]);
 
 		if (value != NULL && !story_time(text_of(value), &facts->version_created_ms))
 			return why_set(why, NX_EDATE,
@@ -141,13 +149,13 @@ static int read_version_created(const json_t *item, struct facts *facts, struct 
 	return 0;
 }
 
-static int read_embargo(const json_t *item, struct facts *facts, struct why *why)
+static int read_embargo(const struct tape_node *item, struct facts *facts, struct why *why)
 {
 	static const char *const names[] = { "embargoed", "embargoedUntil", "embargo" };
 
 	facts->embargo_ms = TIME_NONE;
 	for (size_t i = 0; i < 3; i++) {
-		const json_t *value = property(item, names[i]);
+		const struct tape_node *value = property(item, names[i]);
 		int64_t ms;
 
 		if (value == NULL)
@@ -162,15 +170,15 @@ static int read_embargo(const json_t *item, struct facts *facts, struct why *why
 	return 0;
 }
 
-static int read_urgency(const json_t *item, struct facts *facts, struct why *why)
+static int read_urgency(const struct tape_node *item, struct facts *facts, struct why *why)
 {
-	const json_t *value = property(item, "urgency");
-	json_int_t n = json_integer_value(value);
+	const struct tape_node *value = property(item, "urgency");
+	int64_t n;
 
 	facts->urgency = 0;
 	if (value == NULL)
 		return 0;
-	if (!json_is_integer(value) || n < 1 || n > 9)
+	if (!tape_integer(value, &n) || n < 1 || n > 9)
 		return why_set(why, NX_EURGENCY, "urgency must be a whole number from 1 to 9");
 	facts->urgency = (int)n;
 	return 0;
@@ -178,37 +186,41 @@ static int read_urgency(const json_t *item, struct facts *facts, struct why *why
 
 /* ---- what filters and the log look at */
 
-static int read_text(const json_t *item, const char *name, struct slice *ret, struct why *why)
+static int read_text(const struct tape_node *item, const char *name, struct slice *ret,
+		     struct why *why)
 {
-	const json_t *value = property(item, name);
+	const struct tape_node *value = property(item, name);
 
-	if (value != NULL && !json_is_string(value))
+	if (value != NULL && value->kind != TAPE_STRING)
 		return why_set(why, NX_EFIELD, "%s must be a string", name);
 	*ret = utf8_cut(text_of(value), FACT_MAX);
 	return 0;
 }
 
-/* name, or the first value of the list that newer documents have instead */
-static struct slice text_or_first(const json_t *item, const char *name, const char *list)
+static const struct tape_node *first_of(const struct tape_node *list)
 {
-	const json_t *value = property(item, name);
+	return list != NULL && list->kind == TAPE_LIST && list->span > 1 ? tape_in(list) : NULL;
+}
 
-	if (!json_is_string(value)) {
-		value = json_array_get(property(item, list), 0);
-		if (json_is_object(value))
+/* name, or the first value of the list that newer documents have instead */
+static struct slice text_or_first(const struct tape_node *item, const char *name, const char *list)
+{
+	const struct tape_node *value = property(item, name);
+
+	if (value == NULL || value->kind != TAPE_STRING) {
+		value = first_of(property(item, list));
+		if (value != NULL && value->kind == TAPE_OBJECT)
 			value = property(value, "value");
 	}
 	return utf8_cut(text_of(value), FACT_MAX);
 }
 
-static void read_subjects(const json_t *list, struct facts *facts)
+static void read_subjects(const struct tape_node *list, struct facts *facts)
 {
 	static const char *const names[] = { "code", "qcode", "uri", "literal", "name" };
-	const json_t *entry;
-	size_t i;
+	const struct tape_node *entry = first_of(list);
 
-	json_array_foreach(list, i, entry)
-	{
+	for (; entry != NULL && entry < tape_behind(list); entry += entry->span) {
 		struct slice s = text_of(entry);
 
 		for (size_t j = 0; j < 5 && s.n == 0; j++)
@@ -218,7 +230,8 @@ static void read_subjects(const json_t *list, struct facts *facts)
 	}
 }
 
-static int read_fields(const json_t *item, struct facts *facts, char digits[24], struct why *why)
+static int read_fields(const struct tape_node *item, struct facts *facts, char digits[24],
+		       struct why *why)
 {
 	int r = read_uri(item, facts, why);
 
@@ -247,32 +260,22 @@ static int read_fields(const json_t *item, struct facts *facts, char digits[24],
 
 /* ---- parts; story_scan() has seen to it that nothing is nested deeply */
 
-typedef int member_fn(const json_t *member, struct parts *parts, struct why *why);
+typedef int member_fn(const struct tape_node *member, struct parts *parts, struct why *why);
 
-/* each member of an object or an array */
-static int each(const json_t *value, member_fn *fn, struct parts *parts, struct why *why)
+/* each member of an object or a list */
+static int each(const struct tape_node *value, member_fn *fn, struct parts *parts, struct why *why)
 {
-	const json_t *member;
-	const char *name;
-	size_t i;
+	const struct tape_node *member;
 	int r = 0;
 
-	if (json_is_array(value)) {
-		for (i = 0; i < json_array_size(value) && r == 0; i++)
-			r = fn(json_array_get(value, i), parts, why);
-		return r;
-	}
-	/* iterators want the object writable, but do not write */
-	json_object_foreach((json_t *)value, name, member)
-	{
+	if (value == NULL)
+		return 0;
+	for (member = tape_in(value); member < tape_behind(value) && r == 0; member += member->span)
 		r = fn(member, parts, why);
-		if (r < 0)
-			break;
-	}
 	return r;
 }
 
-static int rendition(const json_t *member, struct parts *parts, struct why *why)
+static int rendition(const struct tape_node *member, struct parts *parts, struct why *why)
 {
 	struct slice href = text_of(property(member, "href"));
 
@@ -286,7 +289,7 @@ static int rendition(const json_t *member, struct parts *parts, struct why *why)
 	return 0;
 }
 
-static int item_parts(const json_t *item, struct parts *parts, struct why *why)
+static int item_parts(const struct tape_node *item, struct parts *parts, struct why *why)
 {
 	int r = each(property(item, "renditions"), rendition, parts, why);
 
@@ -295,71 +298,47 @@ static int item_parts(const json_t *item, struct parts *parts, struct why *why)
 
 /* ---- the whole */
 
-static int from_jansson(const json_error_t *error, struct why *why)
+/* what a tape did not take: jansson has the words. On its way there it may stumble over a large
+ * number, which is no fault here */
+static int say_fault(struct slice document, int fault, struct why *why)
 {
+	struct judgement judgement;
 	int r;
 
-	switch (json_error_code(error)) {
-	case json_error_out_of_memory:
-		r = NX_ENOMEM;
-		break;
-	case json_error_stack_overflow:
-		r = NX_EDEPTH;
-		break;
-	case json_error_invalid_utf8:
-		r = NX_EUTF8;
-		break;
-	case json_error_null_character:
-	case json_error_null_byte_in_key:
-		r = NX_ENUL;
-		break;
-	case json_error_duplicate_key:
-		r = NX_EDUPKEY;
-		break;
-	default:
-		/* half a surrogate pair in \u escapes: a letter that UTF-8 cannot hold */
-		r = strncmp(error->text, "invalid Unicode", 15) == 0 ? NX_EUTF8 : NX_EDOCUMENT;
-		break;
+	assert(judge_memory_is(arena_alloc)); /* story_init() comes first */
+	r = judge(document, &judgement);
+	if (arena_refused() || fault == NX_ENOMEM)
+		return why_set(why, NX_ENOMEM, "out of memory");
+	if (r == 0 || judgement.large) {
+		r = fault == NX_EJSON ? NX_EDOCUMENT : fault;
+		return why_set(why, r, "cannot be read: %s", nx_word(r));
 	}
-	if (arena_refused())
-		r = NX_ENOMEM;
-	return why_set(why, r, "line %d: %s", error->line, error->text);
+	return why_set(why, r == NX_EJSON ? NX_EDOCUMENT : r, "line %d: %s", judgement.line,
+		       judgement.words);
 }
 
-static int parse_tamed(struct slice document, json_t **ret, struct why *why)
+static int parse(struct slice document, const struct story_limits *limits,
+		 const struct tape_node **ret, struct why *why)
 {
-	char *text = arena_alloc(document.n + 1);
-	json_error_t error = { .line = 0 };
-	int r;
+	size_t room = tape_room(document.n), most = MEMORY_MAX / 2 / sizeof(struct tape_node);
+	struct tape tape = { .depth_max = limits->depth_max };
+	int r, fault;
 
-	if (text == NULL)
+	room = room < most ? room : most;
+	tape.cap = room < limits->values_max ? (unsigned)room : limits->values_max;
+	tape.nodes = arena_alloc(tape.cap * sizeof(*tape.nodes));
+	if (tape.nodes == NULL)
 		return why_set(why, NX_ENOMEM, "out of memory");
-	memcpy(text, document.p, document.n);
-	text[document.n] = '\0';
-	r = scan_tame_numbers(text, document.n);
-	if (r < 0)
-		return why_set(why, r, "a number is too large");
-	*ret = json_loadb(text, document.n, JSON_REJECT_DUPLICATES, &error);
-	return *ret == NULL ? from_jansson(&error, why) : 0;
-}
-
-static int parse(struct slice document, json_t **ret, struct why *why)
-{
-	json_error_t error = { .line = 0 };
-	char *light = arena_alloc(document.n);
-
-	if (light == NULL)
-		return why_set(why, NX_ENOMEM, "out of memory");
-	*ret = json_loadb(light, light_copy(document, light), JSON_REJECT_DUPLICATES, &error);
-	if (*ret != NULL)
+	*ret = tape.nodes;
+	fault = document.n > limits->document_max ? NX_EJSON : tape_read(document, &tape);
+	if (fault == 0)
 		return 0;
-	if (!arena_refused() && json_error_code(&error) == json_error_numeric_overflow)
-		return parse_tamed(document, ret, why);
-	return from_jansson(&error, why);
+	r = story_scan(document, limits, why);
+	return r < 0 ? r : say_fault(document, fault, why);
 }
 
-static int read_item(const json_t *item, const struct story_limits *limits, struct story *ret,
-		     struct why *why)
+static int read_item(const struct tape_node *item, const struct story_limits *limits,
+		     struct story *ret, struct why *why)
 {
 	struct facts facts = { .block = NULL };
 	struct parts parts = { .most = limits->parts_max };
@@ -381,32 +360,20 @@ static int read_item(const json_t *item, const struct story_limits *limits, stru
 	return 0;
 }
 
-static bool jansson_is_ours(void)
-{
-	json_malloc_t alloc;
-
-	json_get_alloc_funcs(&alloc, NULL);
-	return alloc == arena_alloc;
-}
-
 int story_read(struct slice document, const struct story_limits *limits, struct story *ret,
 	       struct why *why)
 {
 	struct story story = { .parts_n = 0 };
-	json_t *item;
-	int r = story_scan(document, limits, why);
+	const struct tape_node *item = NULL;
+	int r;
 
-	if (r < 0)
-		return r;
-	assert(jansson_is_ours()); /* story_init() comes first */
 	arena_begin(MEMORY_MAX);
-	r = parse(document, &item, why);
+	r = parse(document, limits, &item, why);
 	if (r == 0)
 		r = read_item(item, limits, &story, why);
-	/* jansson's lexer loses octets without a word when an allocation fails */
+	/* an allocation that failed may have left a text empty, or jansson without octets */
 	if (arena_end() && r != NX_ENOMEM)
 		r = why_set(why, NX_ENOMEM, "out of memory");
-	/* the tree went with the arena, which spares us walking it */
 	if (r < 0)
 		story_done(&story);
 	else

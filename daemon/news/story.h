@@ -1,9 +1,9 @@
 /*
  * story.h - reading the few fields that the exchange needs out of a ninjs document (1.x, 2.x, 3.x,
- * or one that carries guid instead of uri). The document itself is never changed. jansson is used
- * in story.c alone.
+ * or one that carries guid instead of uri). The document itself is never changed.
  *
- * Before jansson sees an octet, one pass of ours counts depth and values and checks the ceiling, so
+ * One strict pass (proto/tape.h) reads it. What that does not take is refused in jansson's words;
+ * before jansson sees an octet, a pass of ours counts depth and values and checks the ceiling, so
  * that no input costs more memory than a known factor. Unknown properties are never fatal.
  *   uri            uri, else guid: 1 to 1,024 octets without control characters
  *   version        string (1 to 64 octets, no control characters) or whole number from 0, which is
@@ -52,9 +52,9 @@ struct story {
 int story_read(struct slice document, const struct story_limits *limits, struct story *ret,
 	       struct why *why);
 void story_done(struct story *story);
-/* the one pass: depth, values (an object, an array, a string that is no key, a number, a word: one
- * each), ceiling, a NUL octet, an object at the outside. 0 or NX_EBIGDOC, NX_EDEPTH, NX_EVALUES,
- * NX_ENUL, NX_EDOCUMENT */
+/* what jansson may see: depth, values (an object, an array, a string that is no key, a number, a
+ * word: one each), ceiling, a NUL octet, an object at the outside. 0 or NX_EBIGDOC, NX_EDEPTH,
+ * NX_EVALUES, NX_ENUL, NX_EDOCUMENT */
 int story_scan(struct slice document, const struct story_limits *limits, struct why *why);
 /* RFC 3339 / ISO 8601 instant with a zone ("2026-11-22T10:00:00Z", "+07:00", "+0700", fractions);
  * date alone or no zone: false. Day and month are checked against the calendar; seconds may be left

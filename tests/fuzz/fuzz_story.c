@@ -2,7 +2,6 @@
 /* Any octets as a document, as the binary form of facts, and as a time: nothing breaks, and what is
  * accepted keeps to the ceilings and survives being written and read. */
 #include "news/parts.h"
-#include "news/scan.h"
 #include "news/story.h"
 #include <stdlib.h>
 
@@ -63,18 +62,6 @@ static void as_document(struct slice document)
 	story_done(&story);
 }
 
-static void as_numbers(const uint8_t *p, size_t n)
-{
-	char *text = malloc(n + 1);
-
-	MUST(text != NULL);
-	if (n > 0)
-		memcpy(text, p, n);
-	text[n] = '\0';
-	(void)scan_tame_numbers(text, n);
-	free(text);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	struct facts facts;
@@ -82,7 +69,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	int sign;
 
 	as_document(slice_of(p, n));
-	as_numbers(p, n);
 	if (facts_read(slice_of(p, n), &facts) == 0) {
 		there_and_back(&facts);
 		facts_done(&facts);

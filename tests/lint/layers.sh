@@ -14,7 +14,7 @@ for room, names in re.findall(r'^uses\.(\S+)\s*:=[ \t]*(.*)$', makefile, re.M):
 
 # header (or the folder it is in): where it may be included
 LIBRARIES = [
-    (r'jansson\.h', r'proto/json\.c|daemon/news/story\.c'),
+    (r'jansson\.h', r'proto/judge\.c'),
     (r'lmdb\.h', r'daemon/store/db\.c'),
     (r'pthread\.h', r'daemon/store/.*|daemon/base/(log|fault)\.c'),
     (r'event2/.*|event\.h', r'daemon/net/.*'),

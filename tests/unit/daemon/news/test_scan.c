@@ -1,4 +1,4 @@
-#include "news/scan.h"
+#include "news/story.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -116,71 +116,6 @@ static void words_name_the_line(void **state)
 	assert_non_null(strstr(why.words, "line 4"));
 }
 
-/* ---- numbers that are too large */
-
-static void tamed(const char *in, int want, const char *out)
-{
-	char text[512];
-	size_t n = strlen(in);
-	int r;
-
-	memcpy(text, in, n + 1);
-	r = scan_tame_numbers(text, n);
-	if (r != want || (out != NULL && strcmp(text, out) != 0))
-		fail_msg("%s: %s, %s", in, nx_word(r), text);
-	assert_int_equal(strlen(text), n);
-}
-
-static void large_numbers_are_tamed(void **state)
-{
-	(void)state;
-	tamed("{\"a\":9223372036854775807}", 0, "{\"a\":9223372036854775807}");
-	tamed("{\"a\":9223372036854775808}", 0, "{\"a\":0                  }");
-	tamed("{\"a\":-9223372036854775808}", 0, "{\"a\":-9223372036854775808}");
-	tamed("{\"a\":-9223372036854775809}", 0, "{\"a\":0                   }");
-	tamed("{\"a\":[1e999,1e9,-1E+999]}", 0, "{\"a\":[0    ,1e9,0      ]}");
-	tamed("{\"a\":\"1e999\"}", 0, "{\"a\":\"1e999\"}");
-	tamed("{\"a\":0.1e-999}", 0, "{\"a\":0.1e-999}");
-	tamed("{\"version\":9223372036854775808}", NX_EVERSION, NULL);
-	tamed("{\"b\":1,\"version\" : 1e999}", NX_EVERSION, NULL);
-	tamed("{\"urgency\":1e999}", NX_EURGENCY, NULL);
-	tamed("{\"v\\u0065rsion\":1e999}", NX_EDOCUMENT, NULL);
-	tamed("{\"x\":{\"version\":1e999}}", 0, "{\"x\":{\"version\":0    }}");
-	tamed("{\"version\":[1e999]}", 0,
-	      "{\"version\":[0    ]}"); /* refused later, for its type */
-	tamed("{\"version\":1,\"x\":1e999}", 0, "{\"version\":1,\"x\":0    }");
-	tamed("{\"version\":{\"x\":1},\"y\":1e999}", 0, "{\"version\":{\"x\":1},\"y\":0    }");
-}
-
-/* what is no number stays as wrong as it was */
-static void wrong_numbers_stay_wrong(void **state)
-{
-	static const char *const bad[] = {
-		"{\"a\":01e999}",
-		"{\"a\":1e999e9}",
-		"{\"a\":1.e999}",
-		"{\"a\":.1e999}",
-		"{\"a\":+1e999}",
-		"{\"a\":1e+}",
-		"{\"a\":--1e999}",
-		"{\"a\":1e999x}",
-		"{\"a\":1e999.5}",
-		"{\"a\":0x1p9999}",
-		"{\"a\":Infinity}",
-		"{\"a\":1e999",
-		"{\"a\":\"",
-		"\"",
-		"{\"",
-	};
-
-	(void)state;
-	for (size_t i = 0; i + 4 < sizeof(bad) / sizeof(bad[0]); i++)
-		tamed(bad[i], 0, bad[i]);
-	tamed("{\"a\":1e999", 0, "{\"a\":0    ");
-	tamed("{\"a\":\"", 0, "{\"a\":\"");
-	tamed("{\"", 0, "{\"");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,8 +123,6 @@ int main(void)
 		cmocka_unit_test(the_ceiling),
 		cmocka_unit_test(nul_octets),
 		cmocka_unit_test(words_name_the_line),
-		cmocka_unit_test(large_numbers_are_tamed),
-		cmocka_unit_test(wrong_numbers_stay_wrong),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
