@@ -202,6 +202,23 @@ def test_a_backup_under_load_holds_an_exact_prefix_and_comes_back():
         x.verify()
 
 
+def test_a_restored_exchange_that_lost_nothing_is_told_of_once():
+    with exchange() as x:
+        copy = os.path.join(x.folder, "copy")
+        path = write_story(x.folder, "urn:ctl:one")
+        check(x.ctl("publish", "pub", "--channel", "a.b", path).returncode, 0, "newsxctl publish")
+        newsxd(x, "--backup", copy)
+        x.stop()
+        newsxd(x, "--restore", copy)
+        x.restart()
+        refused = lambda: x.ctl("publish", "pub", path)  # without a channel: nothing is acknowledged
+        told = refused()
+        check((told.returncode, "all that it acknowledged to you is in it" in told.stderr), (1, True), told.stderr)
+        told = refused()
+        check((told.returncode, "restored" in told.stderr), (1, False), told.stderr)
+        check(len(x.found("store.rewound")), 1, "lines in the log")
+
+
 def with_photos(x, n=3, size=4 << 20, name="big"):
     with Link(x.port, x.keys["photos"].identity) as link:
         for i in range(n):
