@@ -114,14 +114,24 @@ static uint32_t partner_of(const struct store_req *req)
 	return ((const struct store_put *)req)->partner;
 }
 
+/* do items of more than one partner wait? An urgent one is no reason to forget the others: a flood
+ * of flashes of one partner would keep everybody else out for as long as it lasts */
 static bool others_wait(const struct queue *queue)
 {
-	const struct store_req *req = queue->row[QUEUE_PUT].first;
-	uint32_t partner = req == NULL ? 0 : partner_of(req);
+	const struct store_req *first = NULL, *req;
+	unsigned look = 0;
 
-	for (unsigned look = 0; req != NULL && look < LOOK_MAX; req = req->next, look++)
-		if (partner_of(req) != partner)
-			return true;
+	for (int class = QUEUE_URGENT; class <= QUEUE_PUT; class ++) {
+		for (req = queue->row[class].first; req != NULL && look < LOOK_MAX;
+		     req = req->next, look++) {
+			if (req->kind != REQ_PUT)
+				continue;
+			if (first == NULL)
+				first = req;
+			if (partner_of(req) != partner_of(first))
+				return true;
+		}
+	}
 	return false;
 }
 
@@ -145,13 +155,14 @@ static bool may_join(struct batch *batch, uint32_t partner)
 	return true;
 }
 
-static void take_fair(struct queue *queue, struct batch *batch, unsigned most)
+static void take_fair(struct queue *queue, enum queue_class class, struct batch *batch,
+		      unsigned most)
 {
-	struct store_req **at = &queue->row[QUEUE_PUT].first;
+	struct store_req **at = &queue->row[class].first;
 
 	for (unsigned look = 0; *at != NULL && batch->n < most && look < LOOK_MAX; look++) {
-		if (may_join(batch, partner_of(*at)))
-			batch_add(batch, unlink_at(queue, QUEUE_PUT, at));
+		if ((*at)->kind != REQ_PUT || may_join(batch, partner_of(*at)))
+			batch_add(batch, unlink_at(queue, class, at));
 		else
 			at = &(*at)->next;
 	}
@@ -165,11 +176,13 @@ struct store_req *queue_take(struct queue *queue)
 	batch.end = &batch.first;
 	if (queue->row[QUEUE_OTHER].first != NULL)
 		most -= QUEUE_OTHERS_MIN;
-	take_front(queue, QUEUE_URGENT, &batch, QUEUE_BATCH_MAX);
-	if (others_wait(queue))
-		take_fair(queue, &batch, most);
-	else
+	if (others_wait(queue)) {
+		take_fair(queue, QUEUE_URGENT, &batch, most);
+		take_fair(queue, QUEUE_PUT, &batch, most);
+	} else {
+		take_front(queue, QUEUE_URGENT, &batch, most);
 		take_front(queue, QUEUE_PUT, &batch, most);
+	}
 	take_front(queue, QUEUE_OTHER, &batch, QUEUE_BATCH_MAX);
 	*batch.end = NULL;
 	return batch.first;

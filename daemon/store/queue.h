@@ -1,8 +1,9 @@
 /*
  * queue.h - requests that wait for one worker, and which of them make the next batch.
  *
- * Urgent ones first; then PUTs, at most QUEUE_PARTNER_MAX of one partner while others wait, so that
- * one who sends thousands cannot hold up the rest; then everything else in the order it came. The
+ * Urgent ones first; then PUTs; of both at most QUEUE_PARTNER_MAX of one partner while others wait,
+ * so that one who sends thousands cannot hold up the rest, be each of them a flash; then everything
+ * else in the order it came. The
  * PUTs of one partner keep their order, and so do the octets of one part. Not thread-safe: the
  * worker holds its lock.
  */

@@ -86,6 +86,37 @@ static void one_partner_cannot_fill_a_batch(void **state)
 	assert_int_equal(queue.n, 0);
 }
 
+static void nor_can_its_flashes(void **state)
+{
+	struct store_settle *settle = calloc(1, sizeof(*settle));
+	struct store_put *other = put_of(2, true), *routine = put_of(3, false);
+	struct queue queue;
+	struct store_req *list;
+
+	(void)state;
+	settle->req.kind = REQ_SETTLE;
+	queue_init(&queue);
+	for (unsigned i = 0; i < 1000; i++)
+		queue_add(&queue, &put_of(1, true)->req);
+	queue_add(&queue, &other->req);
+	queue_add(&queue, &routine->req);
+	queue_add(&queue, &settle->req);
+	list = queue_take(&queue);
+	assert_int_equal(count(list, REQ_PUT, 1), QUEUE_PARTNER_MAX);
+	assert_int_equal(count(list, REQ_PUT, 2), 1);
+	assert_int_equal(count(list, REQ_PUT, 3), 1);
+	assert_int_equal(count(list, REQ_SETTLE, 0), 1);
+	free_list(list);
+	settle = calloc(1, sizeof(*settle));
+	settle->req.kind = REQ_SETTLE;
+	queue_add(&queue, &settle->req); /* nor can they keep settlings waiting */
+	list = queue_take(&queue);
+	assert_int_equal(count(list, REQ_SETTLE, 0), 1);
+	free_list(list);
+	while ((list = queue_take(&queue)) != NULL)
+		free_list(list);
+}
+
 static void settlings_keep_their_places(void **state)
 {
 	struct store_settle *settle = calloc(1, sizeof(*settle));
@@ -357,6 +388,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(urgent_goes_first),
 		cmocka_unit_test(one_partner_cannot_fill_a_batch),
+		cmocka_unit_test(nor_can_its_flashes),
 		cmocka_unit_test(settlings_keep_their_places),
 		cmocka_unit_test(put_back_keeps_the_order),
 		cmocka_unit_test(octets_of_a_part_keep_their_order),
