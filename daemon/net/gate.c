@@ -12,7 +12,7 @@ struct place { /* one for all connections of an address */
 	struct gate *gate;
 	struct place *next;
 	uint64_t key[2];
-	unsigned n;
+	unsigned n, shaking;
 };
 struct gate {
 	unsigned refs, n; /* the owner's and one for each connection */
@@ -103,6 +103,19 @@ void gate_leave(struct place **place)
 	}
 	*place = NULL;
 	gate_unref(gate);
+}
+
+bool gate_shake(struct place *place, unsigned max_per_address)
+{
+	if (place->shaking >= max_per_address)
+		return false;
+	place->shaking++;
+	return true;
+}
+
+void gate_shaken(struct place *place)
+{
+	place->shaking--;
 }
 
 unsigned gate_count(const struct gate *gate)

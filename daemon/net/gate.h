@@ -19,6 +19,9 @@ void gate_free(struct gate **gate);
 int gate_enter(struct gate *gate, const struct sockaddr *from, unsigned max,
 	       unsigned max_per_address, struct place **ret);
 void gate_leave(struct place **place);
+/* a handshake of this address begins, unless so many are in flight; and ends */
+bool gate_shake(struct place *place, unsigned max_per_address);
+void gate_shaken(struct place *place);
 unsigned gate_count(const struct gate *gate);
 /* "192.0.2.7:50412", "[::1]:50412" */
 void gate_address_text(const struct sockaddr *from, char *to, size_t size);

@@ -9,9 +9,11 @@
 
 #include "net/listen_priv.h"
 
-#define STEPS_A_TURN 4 /* of handshakes; each may cost a millisecond */
+#define PATIENCE_MS  1000 /* of a handshake that holds up others */
+#define LOOK_MAX     256
+#define STEPS_A_TURN 1 /* of handshakes; each may cost a millisecond that the others wait */
 
-void guest_stop_waiting(struct guest *guest)
+static void stop_waiting(struct guest *guest)
 {
 	struct listen *listen = guest->listen;
 	struct guest **at = &listen->first_waiting, *before = NULL;
@@ -24,6 +26,7 @@ void guest_stop_waiting(struct guest *guest)
 	if (listen->last_waiting == guest)
 		listen->last_waiting = before;
 	guest->waiting = false;
+	guest->next_waiting = NULL;
 }
 
 /* frees the guest; its conn, if there is one, has gone its own way */
@@ -32,15 +35,19 @@ static void guest_free(struct guest *guest)
 	struct listen *listen = guest->listen;
 
 	event_del(&guest->event);
-	guest_stop_waiting(guest);
+	stop_waiting(guest);
 	if (guest->prev)
 		guest->prev->next = guest->next;
 	else
 		listen->guests = guest->next;
 	if (guest->next)
 		guest->next->prev = guest->prev;
-	if (guest->conn != NULL)
+	else
+		listen->oldest = guest->prev;
+	if (guest->conn != NULL) {
 		listen->handshakes--;
+		gate_shaken(guest->conn->place);
+	}
 	if (guest->fd >= 0)
 		close(guest->fd);
 	gate_leave(&guest->place);
@@ -97,8 +104,11 @@ static void on_guest(evutil_socket_t fd, short what, void *arg);
 
 static void guest_wait(struct guest *guest, short what)
 {
-	int64_t ms = guest->until_ms - loop_now_ms(guest->listen->loop);
+	int64_t at_ms = guest->until_ms, ms;
 
+	if (guest->conn != NULL && guest->begun_ms + PATIENCE_MS < at_ms)
+		at_ms = guest->begun_ms + PATIENCE_MS;
+	ms = at_ms - loop_now_ms(guest->listen->loop);
 	if (ms < 0)
 		ms = 0;
 	event_del(&guest->event);
@@ -107,21 +117,38 @@ static void guest_wait(struct guest *guest, short what)
 	event_add(&guest->event, &(struct timeval){ ms / 1000, ms % 1000 * 1000 });
 }
 
-void guest_shake(struct guest *guest)
+/* whoever begins many handshakes and ends none leaves room for those of other addresses */
+static unsigned shakes_per_address(const struct listen *listen)
+{
+	unsigned most = listen->limits.handshakes_max / 4;
+
+	return most > 0 ? most : 1;
+}
+
+bool guest_shake(struct guest *guest)
 {
 	struct listen *listen = guest->listen;
+	struct place *place = guest->place;
 	struct conn_shake shake = { .done = shake_done, .may_step = may_step, .arg = guest };
-	int r = conn_begin(listen->loop, guest->fd, &guest->place, listen->tls, guest->address,
-			   ++listen->number, &shake, &guest->conn);
+	int r;
 
+	if (listen->handshakes >= listen->limits.handshakes_max ||
+	    !gate_shake(place, shakes_per_address(listen)))
+		return false;
+	stop_waiting(guest);
+	r = conn_begin(listen->loop, guest->fd, &guest->place, listen->tls, guest->address,
+		       ++listen->number, &shake, &guest->conn);
 	if (r < 0) {
+		gate_shaken(place);
 		guest_refuse(guest, r, "out of memory");
-		return;
+		return true;
 	}
 	guest->fd = -1;
+	guest->begun_ms = loop_now_ms(listen->loop);
 	listen->handshakes++;
 	guest_wait(guest, 0);
 	conn_read_again(guest->conn); /* its first octets are there */
+	return true;
 }
 
 static void guest_spoke(struct guest *guest)
@@ -134,9 +161,7 @@ static void guest_spoke(struct guest *guest)
 		guest_wait(guest, EV_READ);
 	} else if (n <= 0) {
 		guest_refuse(guest, NX_EEOF, n < 0 ? strerror(errno) : "closed without a word");
-	} else if (listen->handshakes < listen->limits.handshakes_max) {
-		guest_shake(guest);
-	} else {
+	} else if (!guest_shake(guest)) {
 		guest->waiting = true;
 		guest->next_waiting = NULL;
 		*(listen->last_waiting ? &listen->last_waiting->next_waiting
@@ -146,6 +171,19 @@ static void guest_spoke(struct guest *guest)
 	}
 }
 
+/* it has its time, but only while there is room for others */
+static bool may_go_on(struct guest *guest)
+{
+	struct listen *listen = guest->listen;
+	int64_t now_ms = loop_now_ms(listen->loop);
+
+	if (guest->conn == NULL || now_ms >= guest->until_ms ||
+	    listen->handshakes >= listen->limits.handshakes_max)
+		return false;
+	guest->begun_ms = now_ms;
+	return true;
+}
+
 static void on_guest(evutil_socket_t fd, short what, void *arg)
 {
 	struct guest *guest = arg;
@@ -153,10 +191,39 @@ static void on_guest(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	if (what & EV_READ)
 		guest_spoke(guest);
+	else if (may_go_on(guest))
+		guest_wait(guest, 0);
 	else if (guest->conn != NULL || guest->waiting)
 		guest_refuse(guest, NX_ESLOW, "the handshake took too long");
 	else
 		guest_refuse(guest, NX_ESLOW, "silent since it connected");
+}
+
+/* all places are taken: the one that is silent for longest gives up its own */
+static bool make_room(struct listen *listen)
+{
+	struct guest *guest = listen->oldest;
+
+	for (unsigned look = 0; guest != NULL && look < LOOK_MAX; look++, guest = guest->prev) {
+		if (guest->conn != NULL || guest->waiting)
+			continue;
+		guest_refuse(guest, NX_ESLOW,
+			     "silent since it connected, and others want its place");
+		return true;
+	}
+	return false;
+}
+
+static int enter(struct guest *guest, struct listen *listen, const struct sockaddr *from)
+{
+	const struct listen_limits *limits = &listen->limits;
+	int r = gate_enter(listen->gate, from, limits->connections_max,
+			   limits->connections_per_address, &guest->place);
+
+	if (r == NX_ETOOMANY && make_room(listen))
+		r = gate_enter(listen->gate, from, limits->connections_max,
+			       limits->connections_per_address, &guest->place);
+	return r;
 }
 
 void guest_new(struct listen *listen, int fd, const struct sockaddr *from)
@@ -167,8 +234,7 @@ void guest_new(struct listen *listen, int fd, const struct sockaddr *from)
 
 	gate_address_text(from, address, sizeof(address));
 	if (guest != NULL)
-		r = gate_enter(listen->gate, from, listen->limits.connections_max,
-			       listen->limits.connections_per_address, &guest->place);
+		r = enter(guest, listen, from);
 	if (r < 0) {
 		close(fd);
 		free(guest);
@@ -184,6 +250,8 @@ void guest_new(struct listen *listen, int fd, const struct sockaddr *from)
 	guest->next = listen->guests;
 	if (guest->next)
 		guest->next->prev = guest;
+	else
+		listen->oldest = guest;
 	listen->guests = guest;
 	guest->until_ms = loop_now_ms(listen->loop) + listen->limits.handshake_ms;
 	memcpy(guest->address, address, sizeof(address));

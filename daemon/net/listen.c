@@ -36,10 +36,10 @@ static void let_in(struct listen *listen)
 {
 	if (listen->closing)
 		return;
-	while (listen->first_waiting && listen->handshakes < listen->limits.handshakes_max) {
-		struct guest *guest = listen->first_waiting;
-
-		guest_stop_waiting(guest);
+	for (struct guest *guest = listen->first_waiting, *next; guest != NULL; guest = next) {
+		if (listen->handshakes >= listen->limits.handshakes_max)
+			break;
+		next = guest->next_waiting;
 		guest_shake(guest);
 	}
 	if (listen->handshakes < listen->limits.handshakes_max &&

@@ -3,7 +3,9 @@
  * refused.
  *
  * The SSL object is made when the first octet is there, so that a silent socket costs a descriptor
- * and a few hundred octets. An IPv6 address counts by its first 64 bits. A refused peer gets its
+ * and a few hundred octets; when all places are taken the one that is silent for longest gives up
+ * its own. One address has a quarter of the handshakes; while all are taken, one that takes longer
+ * than a second ends. An IPv6 address counts by its first 64 bits. A refused peer gets its
  * alert, and up to a second to read it; it counts as a connection until then. Neither callback may
  * call listen_close(). Thread: loop.
  */

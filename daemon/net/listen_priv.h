@@ -16,8 +16,8 @@ struct guest {
 	struct place *place;
 	int fd; /* -1 when it is the conn's */
 	bool waiting;
-	struct event event; /* the first octet or the deadline; then the deadline alone */
-	int64_t until_ms;
+	struct event event;         /* the first octet or the deadline; then the deadline alone */
+	int64_t until_ms, begun_ms; /* of all; of its handshake */
 	char address[64];
 };
 
@@ -35,7 +35,7 @@ struct listen {
 	struct listen_limits limits;
 	struct listen_ops ops;
 	void *arg;
-	struct guest *guests;
+	struct guest *guests, *oldest; /* the newest first */
 	struct guest *first_waiting, *last_waiting;
 	unsigned handshakes;
 	void (*let_in)(
@@ -53,5 +53,5 @@ struct listen {
 /* -- guest.c */
 void guest_new(struct listen *listen, int fd, const struct sockaddr *from); /* takes fd */
 void guest_refuse(struct guest *guest, int code, const char *words);
-void guest_shake(struct guest *guest);
-void guest_stop_waiting(struct guest *guest);
+/* begin its handshake, unless those in flight or those of its address are as many as may be */
+bool guest_shake(struct guest *guest);

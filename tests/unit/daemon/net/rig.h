@@ -40,6 +40,7 @@ struct side { /* what the daemon's side of a conn saw and has to say */
 	uint64_t in; /* octets */
 	struct sha256 *in_sha;
 	size_t take; /* at most this many octets are taken at a time; 0 = all */
+	size_t rest; /* and no more of them in one turn: the rest is told again */
 	bool keep;   /* take nothing */
 	bool close_on_data, echo;
 	uint64_t to_say, said; /* produce() makes this many octets in all */
@@ -63,6 +64,7 @@ struct rig {
 	bool peer_seen;
 	struct tls_peer peer;
 	struct side sides[8];
+	unsigned from; /* clients dial from 127.0.0.1 and so many more */
 	int64_t end_ms;
 };
 struct client {
@@ -156,6 +158,10 @@ static void side_data(struct side *side)
 		sha256_add(side->in_sha, in.p, in.n);
 		side->in += in.n;
 		conn_take(side->conn, in.n);
+		if (side->rest > 0 && side->in / side->rest != (side->in - in.n) / side->rest) {
+			conn_rest(side->conn);
+			return;
+		}
 	}
 }
 
@@ -336,13 +342,15 @@ static void rig_turn(struct rig *rig)
 
 static int dial(struct rig *rig, int rcvbuf)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET };
+	struct sockaddr_in to = { .sin_family = AF_INET }, from = to;
 	const char *address = listen_address(rig->listen, 0);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
 	if (rcvbuf)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
+	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + rig->from);
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
 	to.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);

@@ -1,6 +1,8 @@
 /* who is let in, and the word for each who is not */
 #include "rig.h"
 
+#include "net/listen_priv.h"
+
 #include <malloc.h>
 #include <sys/resource.h>
 
@@ -203,6 +205,9 @@ static void ceilings(void **state)
 	rig->limits.connections_max = 3;
 	listen_reload(rig->listen, rig->tls, &rig->limits);
 	close(fds[3]);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(write(fds[i], "\x16", 1), 1);
+	until(rig, rig->listen->handshakes == 3, (void)0);
 	fds[3] = dial(rig, 0);
 	until(rig, rig->refusals == 2, (void)0);
 	assert_int_equal(rig->code, NX_ETOOMANY);
@@ -235,6 +240,73 @@ static void handshakes_wait(void **state)
 	close(first);
 	until(rig, rig->opened == 1, client_shake(client));
 	client_free(&client);
+}
+
+/* and while it waits, the first has a second to get on */
+static void who_holds_up_others_is_slow(void **state)
+{
+	struct rig *rig = *state;
+	struct client *client;
+	int first;
+
+	rig->limits.handshakes_max = 1;
+	rig_open(rig);
+	first = dial(rig, 0);
+	assert_int_equal(write(first, "\x16", 1), 1);
+	until(rig, rig->listen->handshakes == 1, (void)0);
+	client = client_new(rig, "kpl", "newsxd/1", TLS1_3_VERSION, 0);
+	until(rig, rig->opened == 1, client_shake(client));
+	assert_int_equal(rig->refusals, 1);
+	assert_int_equal(rig->code, NX_ESLOW);
+	client_free(&client);
+	close(first);
+}
+
+/* one address has a quarter of the handshakes: others do not wait for it */
+static void an_address_leaves_room(void **state)
+{
+	struct rig *rig = *state;
+	struct client *client;
+	int fds[8];
+
+	rig->limits.handshakes_max = 8;
+	rig_open(rig);
+	for (int i = 0; i < 8; i++) {
+		fds[i] = dial(rig, 0);
+		assert_int_equal(write(fds[i], "\x16", 1), 1);
+	}
+	until(rig, listen_connections(rig->listen) == 8 && rig->listen->first_waiting != NULL,
+	      (void)0);
+	rig->from = 1;
+	client = client_new(rig, "kpl", "newsxd/1", TLS1_3_VERSION, 0);
+	until(rig, rig->opened == 1, client_shake(client));
+	assert_int_equal(rig->refusals, 0);
+	assert_int_equal(rig->listen->handshakes, 2);
+	client_free(&client);
+	for (int i = 0; i < 8; i++)
+		close(fds[i]);
+}
+
+/* nobody who speaks is kept out by those who do not */
+static void the_silent_give_way(void **state)
+{
+	struct rig *rig = *state;
+	struct client *client;
+	int fds[4];
+
+	rig->limits.connections_max = 4;
+	rig_open(rig);
+	for (int i = 0; i < 4; i++)
+		fds[i] = dial(rig, 0);
+	until(rig, listen_connections(rig->listen) == 4, (void)0);
+	client = client_new(rig, "kpl", "newsxd/1", TLS1_3_VERSION, 0);
+	until(rig, rig->opened == 1, client_shake(client));
+	assert_int_equal(rig->refusals, 1);
+	assert_int_equal(rig->code, NX_ESLOW);
+	assert_int_equal(listen_connections(rig->listen), 4);
+	client_free(&client);
+	for (int i = 0; i < 4; i++)
+		close(fds[i]);
 }
 
 static unsigned fds_open(void)
@@ -387,6 +459,9 @@ int main(void)
 		T(gone_before),
 		T(ceilings),
 		T(handshakes_wait),
+		T(who_holds_up_others_is_slow),
+		T(an_address_leaves_room),
+		T(the_silent_give_way),
 		T(no_descriptors_left),
 		T(silent_sockets_cost_nothing),
 		T(close_with_guests),
