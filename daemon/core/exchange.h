@@ -9,6 +9,7 @@
 #include "config/settings.h"
 #include "core/hot.h"
 #include "net/conn.h"
+#include "net/share.h"
 
 struct claim;
 struct settle;
@@ -21,7 +22,8 @@ struct partner { /* lives as long as the exchange; a reload only changes conf */
 	/* octets of items and parts that are not on disk yet, asked for or here; of those, flash
 	 * items */
 	uint64_t inbound_held, flash_held;
-	struct { /* what it may still send in this minute: refilled evenly */
+	struct share share; /* of the loop's time */
+	struct {            /* what it may still send in this minute: refilled evenly */
 		double items, octets;
 		int64_t at_ms; /* boot; 0 = never looked at */
 	} rate;

@@ -260,21 +260,26 @@ static void peer_data(struct peer *peer)
 	struct slice all = conn_peek(conn), in = all;
 	struct why why = { 0 };
 	struct session_event event;
-	int r = 1;
+	struct share *share = &link->partner->share;
+	int r;
 
 	if (link->over) { /* it was told so; what it still says is not listened to */
 		conn_take(conn, all.n);
 		return;
 	}
-	while (r > 0) {
+	share_begin(link->exchange->loop, share);
+	do {
 		r = session_feed(link->session, &in, loop_now_ms(link->exchange->loop),
 				 clock_wall_ms(), &event, &why);
 		if (r > 0)
 			peer_event(peer, &event);
-		if (link->over) /* the event closed it */
-			return;
-	}
+	} while (r > 0 && !link->over && share_left(share));
+	share_end(share);
+	if (link->over) /* the event closed it */
+		return;
 	conn_take(conn, all.n - in.n);
+	if (r > 0)
+		conn_rest(conn);
 	if (r < 0)
 		peer_close(peer, r, why.words);
 	else if (drained(peer))

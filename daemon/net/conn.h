@@ -40,6 +40,8 @@ void conn_handlers(struct conn *conn, conn_fn *fn, conn_produce_fn *produce, voi
 struct slice conn_peek(const struct conn *conn);
 /* what is not taken is kept, up to 256 KiB; then nothing is read until some of it is taken */
 void conn_take(struct conn *conn, size_t n);
+/* what is not taken now is told again in the next turn; nothing is read before it is taken */
+void conn_rest(struct conn *conn);
 /* there is something to say: produce() will be asked in this or the next turn */
 void conn_want(struct conn *conn);
 /* the peer has not read for this long while output waits; 0 when none waits. For the stall rule */

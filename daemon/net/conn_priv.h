@@ -54,6 +54,12 @@ struct conn {
 	bool want;    /* produce() may have something */
 	bool read_wants_write, write_wants_read;
 	bool told_eof; /* the peer has said its end */
+	bool rest;     /* conn_rest() */
+	enum {
+		IN_GOES_ON = 0,
+		IN_EOF,
+		IN_BROKE
+	} in_over; /* found behind a rest, and told after it */
 
 	/* what this turn of the loop has moved already, however often we were called in it */
 	uint64_t turn;

@@ -135,15 +135,12 @@ static uint8_t *in_room(struct conn *conn, size_t *ret_room)
 }
 
 /* tell CONN_DATA; what is not taken is kept in memory of the conn's own. false: closed or broken */
-static bool tell_data(struct conn *conn, uint8_t *at, size_t n)
+static bool tell_data(struct conn *conn)
 {
 	uint8_t *own;
 	size_t kept;
 
-	if (conn->in == NULL)
-		conn->in = at;
-	conn->in_end += n;
-	conn->octets_in += n;
+	conn->rest = false;
 	if (!conn_tell(conn, CONN_DATA)) {
 		if (conn->in_cap == 0)
 			conn->in = NULL;
@@ -172,6 +169,20 @@ static bool tell_data(struct conn *conn, uint8_t *at, size_t n)
 	return true;
 }
 
+static bool got_octets(struct conn *conn, uint8_t *at, size_t n)
+{
+	if (conn->in == NULL)
+		conn->in = at;
+	conn->in_end += n;
+	conn->octets_in += n;
+	return tell_data(conn);
+}
+
+void conn_rest(struct conn *conn)
+{
+	conn->rest = true;
+}
+
 static void input_ended(struct conn *conn, bool eof)
 {
 	if (conn->state == CONN_SAID || !eof) {
@@ -195,7 +206,11 @@ void conn_read(struct conn *conn)
 
 	conn_count_turn(conn);
 	conn->read_wants_write = false;
-	while (n > 0) {
+	if (conn->rest && !tell_data(conn))
+		return;
+	if (conn->in_over != IN_GOES_ON)
+		n = -1;
+	while (n > 0 && !conn->rest) {
 		uint8_t *at;
 
 		if (conn->state < CONN_OPEN || conn->state > CONN_SAID || conn->told_eof)
@@ -222,9 +237,13 @@ void conn_read(struct conn *conn)
 			got += (size_t)n;
 		}
 		conn->turn_in += got;
-		if (got > 0 && !tell_data(conn, at, got))
+		if (got > 0 && !got_octets(conn, at, got))
 			return;
 	}
-	if (n < 0 && conn->state >= CONN_OPEN && conn->state <= CONN_SAID)
-		input_ended(conn, eof);
+	if (n < 0 && conn->in_over == IN_GOES_ON)
+		conn->in_over = eof ? IN_EOF : IN_BROKE;
+	if (conn->rest)
+		conn_read_again(conn);
+	else if (n < 0 && conn->state >= CONN_OPEN && conn->state <= CONN_SAID)
+		input_ended(conn, conn->in_over == IN_EOF);
 }

@@ -478,6 +478,29 @@ static void fair(void **state)
 	client_free(&b);
 }
 
+/* a reader that takes a little a turn gets all of it, and the end after it */
+static void what_rests_is_told_again(void **state)
+{
+	struct rig *rig = *state;
+	struct side *side;
+	struct client *client;
+	struct mouth mouth = { .seed = 7, .all = 400000, .most = 39999 };
+
+	rig_open(rig);
+	client = client_in(rig, 0, &side);
+	side->take = 900;
+	side->rest = 5000;
+	mouth.sha = sha256_new();
+	until(rig, mouth.said == mouth.all, client_say(client, &mouth));
+	SSL_shutdown(client->ssl);
+	assert_false(side->eof);
+	until(rig, side->eof, (void)0);
+	assert_int_equal(side->in, mouth.all);
+	same_digest(mouth.sha, side->in_sha);
+	sha256_free(&mouth.sha);
+	client_free(&client);
+}
+
 #define IDLE 200
 static struct conn *idle_conns[IDLE];
 static unsigned idle_n;
@@ -529,15 +552,25 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		T(both_ways),         T(one_octet_at_a_time),
-		T(not_taken),         T(asked_just_in_time),
-		T(slow_reader),       T(close_in_callback),
-		T(close_while_asked), T(proper_end),
-		T(dies_mid_record),   T(reset),
-		T(a_bad_record),      T(finish_says_all),
-		T(finish_is_bounded), T(stalled),
-		T(key_updates),       T(key_update_flood),
-		T(renews_its_key),    T(fair),
+		T(both_ways),
+		T(one_octet_at_a_time),
+		T(not_taken),
+		T(asked_just_in_time),
+		T(slow_reader),
+		T(close_in_callback),
+		T(close_while_asked),
+		T(proper_end),
+		T(dies_mid_record),
+		T(reset),
+		T(a_bad_record),
+		T(finish_says_all),
+		T(finish_is_bounded),
+		T(stalled),
+		T(key_updates),
+		T(key_update_flood),
+		T(renews_its_key),
+		T(fair),
+		T(what_rests_is_told_again),
 		T(idle_memory),
 	};
 
