@@ -146,6 +146,8 @@ $(B)/tests/bench/slowsync.so: tests/bench/slowsync.c
 	$(CC) $(STD) -O2 -D_GNU_SOURCE -fPIC -shared -o $@ $<
 bench: all $(BENCH_BIN)
 	@B=$(B) python3 tests/bench/bench.py
+hostile: all
+	@B=$(B) python3 tests/bench/hostile.py
 
 SOURCES = $(sort $(shell find proto daemon client tests -name '*.[ch]'))
 format:
@@ -161,7 +163,7 @@ install: all
 	install -d -m 0750 $(DESTDIR)$(SYSCONFDIR)/newsxd/keys
 	install -m 0755 $(B)/newsxctl $(DESTDIR)$(PREFIX)/bin/newsxctl
 	install -m 0755 $(B)/newsxd $(DESTDIR)$(PREFIX)/sbin/newsxd
-	install -m 0644 conf/newsxd.conf proto/PROTOCOL.md $(DESTDIR)$(DOCDIR)/
+	install -m 0644 conf/newsxd.conf $(DESTDIR)$(DOCDIR)/newsxd.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/newsxd/newsxd.conf || \
 		install -m 0644 conf/newsxd.conf $(DESTDIR)$(SYSCONFDIR)/newsxd/newsxd.conf
 	for page in $(wildcard man/*.[1-8]); do \
@@ -173,4 +175,4 @@ install: all
 		install -D -m 0644 $$users $(DESTDIR)$(SYSUSERSDIR)/newsxd.conf; done
 
 .PHONY: power shims mutants torture soak fuzz deps deps-build check check-programs check-unit check-scene check-fault check-fuzz \
-	check-system check-lint lint demo bench format install
+	check-system check-lint lint demo bench hostile format install
