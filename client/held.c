@@ -106,12 +106,15 @@ static void check_last(struct held *held, const struct hello *theirs)
 
 static void check_restored(struct held *held, const struct hello *theirs)
 {
+	bool all_there = theirs->has_restored && theirs->restored_epoch == held->epoch &&
+			 held->sequence <= theirs->restored_sequence;
+
 	held->anew = true;
 	if (!theirs->has_restored || theirs->restored_epoch != held->epoch)
 		report_words("the exchange has another store than it had: it was made anew, or "
 			     "restored more than once; publish again what must be there, what is "
 			     "there is a duplicate");
-	else if (held->sequence <= theirs->restored_sequence)
+	else if (all_there)
 		report_words("the exchange was restored from a copy; all that it acknowledged to "
 			     "you is in it");
 	else
@@ -119,6 +122,10 @@ static void check_restored(struct held *held, const struct hello *theirs)
 			     "acknowledged last, at most %" PRIu64
 			     " items of all its partners: " AGAIN,
 			     held->sequence - theirs->restored_sequence, theirs->restored_sequence);
+	if (all_there) { /* the same numbers under the new epoch: said once is enough */
+		held->epoch = theirs->epoch;
+		held->dirty = true;
+	}
 }
 
 void held_check(struct held *held, const struct hello *theirs)

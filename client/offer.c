@@ -288,6 +288,19 @@ void offer_acked(struct publish *p, struct link *link, const struct ack *ack)
 	entry_free(entry);
 }
 
+/* after a refusal for the channel, once: which ones there are */
+static void tell_rights(struct publish *p, const char *code)
+{
+	const struct hello *hello = session_peer(p->session);
+
+	if (p->told_rights || !hello->has_rights ||
+	    (strcmp(code, nx_word(NX_ECHANNEL)) != 0 && strcmp(code, nx_word(NX_ENOTALLOWED)) != 0))
+		return;
+	p->told_rights = true;
+	report_words("this key may publish to: %s; --channel NAME says where an item goes",
+		     hello->publish[0] ? hello->publish : "nothing");
+}
+
 void offer_refused(struct publish *p, struct link *link, const struct refuse *refuse)
 {
 	struct entry *entry = answered(p, link, refuse->id);
@@ -297,5 +310,6 @@ void offer_refused(struct publish *p, struct link *link, const struct refuse *re
 		return;
 	outcome = outcome_of(entry, "refused");
 	refused(p, &outcome, refuse->code, refuse->retry, refuse->words);
+	tell_rights(p, refuse->code);
 	entry_free(entry);
 }

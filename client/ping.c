@@ -140,7 +140,7 @@ static void say_opened(struct probe *p)
 	       (double)found->connect_us / 1000);
 	if (failed == STEP_TLS)
 		return;
-	SAY_OK(p, STEP_TLS, "TLS%s%s", found->cipher[0] ? " 1.3, " : "", found->cipher);
+	SAY_OK(p, STEP_TLS, "TLS 1.3%s%s", found->cipher[0] ? ", " : "", found->cipher);
 	if (failed == STEP_ALPN)
 		return;
 	SAY_OK(p, STEP_ALPN, "newsxd/1");
@@ -157,7 +157,7 @@ static int greet(struct probe *p, struct why *why)
 		fail(p, p->found.failed != STEP_NONE ? p->found.failed : STEP_HELLO, why->words);
 		return r;
 	}
-	SAY_OK(p, STEP_KEY, "the exchange %s knows our key %s",
+	SAY_OK(p, STEP_KEY, "the exchange (%s) knows our key %s",
 	       session_peer(link_session(p->link))->node, p->found.self);
 	return 0;
 }

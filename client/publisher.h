@@ -34,7 +34,7 @@ struct publish {
 	unsigned next_handle;
 	const struct session *session; /* of the link while there is one */
 	struct held held;              /* what the exchange acknowledged to this key */
-	bool never, later, unreadable, ending;
+	bool never, later, unreadable, ending, told_rights;
 };
 
 /* ---- offer.c */

@@ -1,5 +1,6 @@
-# deb.mk - `make deb` builds $(DEB_OUT)/newsxd_VERSION_ARCH.deb: staged by install, put together by dpkg-deb alone.
-# DEB_VERSION=... for a version of your own.
+# deb.mk - `make deb` builds $(DEB_OUT)/newsxd_VERSION_ARCH.deb, and newsxctl_... for machines that only publish and
+# receive: staged by install, put together by dpkg-deb alone. DEB_VERSION=... for a version of your own; DEBFULLNAME and
+# DEBEMAIL say whose package it is.
 
 DEB_VERSION ?= $(VERSION)
 DEB_ARCH     = $(shell dpkg --print-architecture 2>/dev/null)

@@ -163,7 +163,7 @@ install: all
 	install -d -m 0750 $(DESTDIR)$(SYSCONFDIR)/newsxd/keys
 	install -m 0755 $(B)/newsxctl $(DESTDIR)$(PREFIX)/bin/newsxctl
 	install -m 0755 $(B)/newsxd $(DESTDIR)$(PREFIX)/sbin/newsxd
-	install -m 0644 conf/newsxd.conf $(DESTDIR)$(DOCDIR)/newsxd.conf
+	install -m 0644 conf/newsxd.conf proto/PROTOCOL.md $(DESTDIR)$(DOCDIR)/
 	test -e $(DESTDIR)$(SYSCONFDIR)/newsxd/newsxd.conf || \
 		install -m 0644 conf/newsxd.conf $(DESTDIR)$(SYSCONFDIR)/newsxd/newsxd.conf
 	for page in $(wildcard man/*.[1-8]); do \

@@ -222,7 +222,7 @@ static int64_t back_off(unsigned attempts, int64_t asked_ms)
 
 /* still owed, but not before a while; the positions that did not match before it are settled now */
 static void owe_later(struct exchange *exchange, struct feed *feed, uint64_t position,
-		      unsigned attempts, int64_t after_ms)
+		      int64_t again_ms)
 {
 	struct later *later = calloc(1, sizeof(*later));
 
@@ -236,7 +236,7 @@ static void owe_later(struct exchange *exchange, struct feed *feed, uint64_t pos
 		.req = { .kind = REQ_LATER, .done = later_done, .arg = later },
 		.subscription = feed->number,
 		.position = position,
-		.not_before_ms = clock_wall_ms() + back_off(attempts, after_ms),
+		.not_before_ms = clock_wall_ms() + again_ms,
 	};
 	store_submit(exchange->store, &later->req.req);
 }
@@ -253,20 +253,21 @@ void outbound_refused(struct link *link, const struct refuse *refuse)
 		delivery_settle(delivery, delivery->withdrawn);
 	} else if (feed != NULL) {
 		bool never = refuse->retry == NX_NEVER;
+		int64_t again_ms = never ? 0 : back_off(delivery->attempts, refuse->after_ms);
 
 		log_at(never ? LOG_WARN_ : LOG_INFO_, "item.refused_by",
 		       kv_u64("conn", link->number), kv_str("peer", link->partner->name),
 		       kv_str("subscription", feed->name), kv_u64("seq", delivery->sequence),
 		       kv_u64("position", delivery->position), kv_str("reason", refuse->code),
-		       kv_str("retry", never ? "never" : "later"), kv_str("words", refuse->words));
+		       kv_str("retry", never ? "never" : "later"), kv_i64("again_ms", again_ms),
+		       kv_str("words", refuse->words));
 		if (never) {
 			feed->refused_never++;
 			delivery_settle(delivery, SETTLE_NEVER);
 		} else {
 			feed->refused_later++;
 			delivery_settle_skipped(delivery);
-			owe_later(link->exchange, feed, delivery->position, delivery->attempts,
-				  refuse->after_ms);
+			owe_later(link->exchange, feed, delivery->position, again_ms);
 		}
 	}
 	delivery_free(&delivery);
@@ -305,8 +306,8 @@ static void note_no_answer(struct delivery *delivery)
 	if (++feed->no_answer[slot].times < NO_ANSWER_TIMES)
 		return;
 	feed->no_answer[slot].position = 0;
-	owe_later(delivery->link->exchange, feed, delivery->position, delivery->attempts,
-		  LATER_MOST_MS);
+	owe_later(delivery->link->exchange, feed, delivery->position,
+		  back_off(delivery->attempts, LATER_MOST_MS));
 }
 
 int outbound_tick(struct link *link, int64_t now_ms, int64_t wall_ms)

@@ -143,6 +143,22 @@ class Unable(Exception):
     pass
 
 
+def in_a_container(scene):
+    word = why_not()
+    try:
+        if word is None:
+            with Container() as box:
+                try:
+                    scene(box)
+                except Failed:
+                    print(box.journal() if box.nspawn else "")
+                    raise
+    except Unable as fault:
+        word = str(fault)
+    if word:
+        print("%s\nSKIP" % word)
+
+
 class Hammer:
     """connections all the time; lines: {"begin", "end", "was": "ok" or what went wrong}"""
 

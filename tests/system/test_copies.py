@@ -10,7 +10,8 @@ import threading
 import time
 
 from cases import check, give, holds, octets, picture, reader
-from kit import NEWSXD, ROOT, WAIT_S, Exchange, Failed
+from kit import NEWSXD, WAIT_S, Exchange, Failed
+from manual import commands
 from newsx import Link, story
 
 PARTNERS = {"pub": 'publish = {"*"}', "photos": 'publish = {"*"}', "live": 'read = {"*"}', "archive": 'read = {"*"}'}
@@ -202,6 +203,23 @@ def test_a_backup_under_load_holds_an_exact_prefix_and_comes_back():
         x.verify()
 
 
+def test_a_restored_exchange_that_lost_nothing_is_told_of_once():
+    with exchange() as x:
+        copy = os.path.join(x.folder, "copy")
+        path = write_story(x.folder, "urn:ctl:one")
+        check(x.ctl("publish", "pub", "--channel", "a.b", path).returncode, 0, "newsxctl publish")
+        newsxd(x, "--backup", copy)
+        x.stop()
+        newsxd(x, "--restore", copy)
+        x.restart()
+        refused = lambda: x.ctl("publish", "pub", path)  # without a channel: nothing is acknowledged
+        told = refused()
+        check((told.returncode, "all that it acknowledged to you is in it" in told.stderr), (1, True), told.stderr)
+        told = refused()
+        check((told.returncode, "restored" in told.stderr), (1, False), told.stderr)
+        check(len(x.found("store.rewound")), 1, "lines in the log")
+
+
 def with_photos(x, n=3, size=4 << 20, name="big"):
     with Link(x.port, x.keys["photos"].identity) as link:
         for i in range(n):
@@ -292,15 +310,6 @@ def test_a_full_disk_leaves_nothing_half():
 
 # ---- the manual
 
-def commands(section):
-    """the lines of the blocks in a section of newsxd(8): (machine, command)"""
-    with open(os.path.join(ROOT, "man", "newsxd.8"), encoding="utf-8") as file:
-        text = file.read()
-    body = re.search(r"^\.Sh %s\n(.*?)^\.Sh " % section, text, re.M | re.S).group(1)
-    lines = [line for block in re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", body, re.M | re.S) for line in block.splitlines()]
-    return [re.match(r"(old|new|)# (.*)", line).groups() for line in lines]
-
-
 class Machine:
     """/etc/newsxd, /var/lib/newsxd and /srv/backup of one machine; systemctl is us, apt-get and scp are stubs"""
 
@@ -363,29 +372,29 @@ def test_the_manuals_commands_do_what_the_manual_says():
         try:
             x.start()
             check(put(x, "urn:m:1")[0], "stored")
-            for _, command in commands("BACKUP"):
+            for _, command in commands("newsxd.8", "BACKUP"):
                 old.run(command)
             check(put(x, "urn:m:2")[0], "stored")
-            for _, command in commands("RESTORING"):
+            for _, command in commands("newsxd.8", "RESTORING"):
                 old.run(command)
             holds(re.search(r"^archive\s+archive\s+1 ", old.said, re.M), old.said)  # --owed is the last of them
             answer, peer = put(x, "urn:m:2")
             check((answer, peer["last"]), ("stored", 1), "after the restore")
             check(len([n for n in os.listdir(store) if n.startswith("store.before-")]), 1, "the store set aside")
 
-            for _, command in commands("UPGRADING"):
+            for _, command in commands("newsxd.8", "UPGRADING"):
                 old.run(command)
                 if "--convert" in command:
                     holds("nothing to do" in old.said, old.said)
             check(put(x, "urn:m:3")[0], "stored")
-            for _, command in commands("GOING BACK"):
+            for _, command in commands("newsxd.8", "GOING BACK"):
                 old.run(command)
             answer, peer = put(x, "urn:m:3")
             check((answer, peer["last"]), ("stored", 2), "after going back")
 
             os.makedirs(os.path.join(top, "new"))
             new = Machine(os.path.join(top, "new"), x)
-            for machine, command in commands("MOVING TO ANOTHER MACHINE"):
+            for machine, command in commands("newsxd.8", "MOVING TO ANOTHER MACHINE"):
                 if machine == "new":
                     x.config = os.path.join(top, "new/etc/newsxd/newsxd.conf")
                 {"old": old, "new": new}[machine].run(command)

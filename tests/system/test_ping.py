@@ -167,6 +167,20 @@ def test_rights():
         fails(x, "kpl", "rights", RIGHTS, "no subscription from-kpl for this key", "--subscription", "from-kpl", well=well)
 
 
+def test_publish_says_where_it_may():
+    """no channel, where there are two; one that is not ours: which there are is told once"""
+    with Exchange(PARTNERS, SUBS) as x:
+        paths = [os.path.join(x.folder, "s%d.json" % n) for n in range(2)]
+        for path in paths:
+            with open(path, "wb") as file:
+                file.write(octets(story("urn:" + path)))
+        for args, code in ((paths, "bad-channel"), (["--channel", "vna.news", *paths], "not-allowed")):
+            got = run("publish", x, "kpl", *args)
+            check((got.returncode, got.stdout.count("code=%s never: " % code)), (1, 2), got.stdout)
+            check(got.stderr.count("may publish to: kpl.* joint; --channel NAME says where"), 1, got.stderr)
+        check(run("publish", x, "kpl", "--channel", "joint", *paths).stderr, "", "well")
+
+
 def test_usage():
     with Exchange(PARTNERS, SUBS) as x:
         for args in ({"pin": "sha256:short"}, {"server": "::1"}):
