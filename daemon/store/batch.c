@@ -151,6 +151,17 @@ static bool any(const struct store_req *list, choose_fn *choose)
 	return false;
 }
 
+/* there is no room for what is known: a new story cannot be told from an old one */
+static int all_later(struct store_req *list)
+{
+	for (struct store_req *req = list; req != NULL; req = req->next) {
+		req->code = NX_ENOMEM;
+		if (is_put(req))
+			((struct store_put *)req)->receipt = NULL;
+	}
+	return 0;
+}
+
 /*
  * A commit that may be on disk ends the process; but what an earlier transaction of this same batch
  * made durable has its receipt by then, and nobody is told: done() is called for none of them. So
@@ -158,8 +169,12 @@ static bool any(const struct store_req *list, choose_fn *choose)
  */
 int items_batch(struct items *items, struct store_req *list, int64_t boot_ms, int64_t wall_ms)
 {
-	int r;
+	int r = any(list, is_put) ? fresh_load(items) : 0;
 
+	if (r == NX_ENOMEM)
+		return all_later(list);
+	if (r < 0)
+		return r; /* what is known cannot be read */
 	items_now(items, boot_ms, wall_ms,
 		  false); /* what maintain was told may be over: a jump is a jump */
 	r = run(items, list, is_any, false);
@@ -235,8 +250,11 @@ static int or_later(int r)
 
 int items_maintain(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised)
 {
-	int r = or_later(items_release(items, boot_ms, wall_ms, synchronised));
+	int r = fresh_load(items);
 
+	if (r < 0)
+		return or_later(r);
+	r = or_later(items_release(items, boot_ms, wall_ms, synchronised));
 	if (r == 0)
 		r = or_later(items_store_wall(items));
 	if (r == 0)

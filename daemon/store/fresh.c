@@ -110,23 +110,35 @@ static int load(struct fresh *fresh, struct txn *txn)
 	return r;
 }
 
+static void forget(struct fresh *fresh)
+{
+	free(fresh->young.slots);
+	free(fresh->old.slots);
+	fresh->young = fresh->old = (struct fresh_mirror){ 0 };
+}
+
 int fresh_load(struct items *items)
 {
 	struct fresh *fresh = &items->fresh;
 	struct txn txn;
 	int r;
 
+	if (fresh->loaded)
+		return 0;
 	fresh->trash = true;
 	random_octets(&fresh->secret, sizeof(fresh->secret));
 	txn_begin(&txn, items->db, TXN_READ);
 	r = txn.r == 0 ? load(fresh, &txn) : txn.r;
-	return txn_end(&txn) < 0 ? txn.r : r;
+	if (txn_end(&txn) < 0)
+		r = txn.r;
+	fresh->loaded = r == 0;
+	if (r < 0)
+		forget(fresh);
+	return r;
 }
 
 void fresh_free(struct items *items)
 {
-	free(items->fresh.young.slots);
-	free(items->fresh.old.slots);
+	forget(&items->fresh);
 	free(items->fresh.order);
-	items->fresh = (struct fresh){ 0 };
 }

@@ -9,7 +9,7 @@
  *
  * Who has an item finds its story without memory of ours: the row at its sequence is the story's,
  * or says where that is. So a reader sees both tables as its transaction does. A key alone is found
- * through a mirror in the writer's memory, made from the rows at the start.
+ * through a mirror in the writer's memory, made from the rows when it is first needed.
  */
 #pragma once
 #include "store/items.h"
@@ -54,13 +54,16 @@ struct fresh {
 	struct fresh_mirror young, old; /* old: being merged */
 	uint64_t secret;                /* so that nobody can choose where a key falls */
 	unsigned most;
+	bool loaded;
 	bool trash;     /* rows before marks.first may be left */
 	bool asked;     /* merge, however few they are */
 	int64_t put_ms; /* boot time of the last one */
 	struct fresh_entry *order;
 	size_t order_n, order_at; /* the next one to merge */
 };
-int fresh_load(struct items *items); /* at open */
+/* the first to need it makes it, in the writer's thread: the start does not wait for it. Does
+ * nothing when it is there. 0 or an error: then nothing may be put */
+int fresh_load(struct items *items);
 void fresh_free(struct items *items);
 /* where the story may stand; 0: not in `fresh`. A guess: compare the row */
 uint64_t fresh_guess(const struct items *items, const uint8_t story[32]);

@@ -165,8 +165,6 @@ static int begin_life(struct items *items, struct why *why)
 	if (r == 0)
 		r = subs_load(items);
 	if (r == 0)
-		r = fresh_load(items);
-	if (r == 0)
 		items_show(items);
 	if (r < 0 && why != NULL && why->code == 0)
 		why_set(why, r, "the store's first rows cannot be read: %s", nx_word(r));

@@ -252,6 +252,7 @@ static inline struct story_row fx_story(struct fx *fx, const char *uri)
 
 	fx_make(&p, &it);
 	facts_story_key(&p.facts, key);
+	assert_int_equal(fresh_load(fx->items), 0);
 	txn_begin(&txn, items_db(fx->items), TXN_READ);
 	story_get(&txn, key, fresh_guess(fx->items, key), &row);
 	txn_end(&txn);
