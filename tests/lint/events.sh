@@ -1,5 +1,6 @@
 #!/bin/sh
-# events.sh - every event of the log and every word of an error stands in newsxd(8).
+# events.sh - the events of the log and the words of errors against newsxd(8), both ways: each stands there, and what
+# stands there is still in the code.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 page=man/newsxd.8
@@ -30,10 +31,30 @@ for word in errors:
         faults.append(f'reason {word} (proto/err.h)')
 if len(errors) < 50:
     faults.append(f'only {len(errors)} errors found in proto/err.h: has its form changed?')
+faults = [f'not in {sys.argv[1]}: {fault}' for fault in faults]
+
+def listed(section):
+    """the words that a section of the page has as headings of its list"""
+    body = re.search(r'^\.Ss %s\n(.*?)^\.S[sh] ' % section, page, re.M | re.S).group(1)
+    return [word for line in re.findall(r'^\.It Li (.*)', body, re.M) for word in line.split() if word != ',']
+
+for section, known, least in (('Events', set(events), 50), ('Reasons', set(errors), 50)):
+    words = listed(section)
+    if len(words) < least:
+        faults.append(f'only {len(words)} words in section {section}: has its form changed?')
+    for word in words:
+        if word not in known:
+            faults.append(f'in section {section}, and in no code: {word}')
+        if words.count(word) > 1 and section == 'Events':
+            faults.append(f'twice in section {section}: {word}')
+    if section == 'Events':
+        faults += [f'{word} is explained, but not in the list of events' for word in sorted(known - set(words))]
+    else:
+        faults += [f'{word} is named, but not in the list of reasons' for word in sorted(known - set(words))]
 for fault in faults:
-    print(f'    not in {sys.argv[1]}: {fault}')
+    print(f'    {fault}')
 if faults:
-    print(f'FAIL events: {len(faults)} word(s) are missing')
+    print(f'FAIL events: {len(faults)} word(s)')
     sys.exit(1)
 print(f'ok events: {len(events)} events, {len(errors)} reasons')
 PY
