@@ -108,7 +108,8 @@ void report_event(struct exchange *exchange, const struct store_event *e)
 			kv_str("words", e->why.words));
 		break;
 	case STORE_STALLED:
-		log_err("store.stalled", kv_i64("ms", e->ms));
+		log_at(e->code < 0 ? LOG_ERR_ : LOG_WARN_, "store.stalled", kv_i64("ms", e->ms),
+		       kv_str("over", e->code < 0 ? "no" : "yes"));
 		break;
 	case STORE_CLOCK:
 		if (e->code < 0)

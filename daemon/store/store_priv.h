@@ -11,6 +11,7 @@
 
 struct watch {         /* over a writer's commits */
 	int64_t since; /* of the commit that was told to take long; 0 = none */
+	int64_t ms;    /* what it has taken so far */
 	uint64_t steps;
 	int64_t moved_ms; /* when it last got on, or had nothing to do; 0 = not looked yet */
 };

@@ -19,12 +19,15 @@ static void watch(struct store *store, struct watch *watch, const struct worker 
 	int64_t last_ms, since = worker_busy_since(worker, &last_ms);
 
 	if (watch->since != 0 && since != watch->since) {
-		watch->since = 0;
-		tell_stalled(store, last_ms, true);
+		watch->since = 0; /* there may have been another commit meanwhile, a quick one */
+		tell_stalled(store, last_ms > watch->ms ? last_ms : watch->ms, true);
 	}
+	if (watch->since != 0)
+		watch->ms = boot_ms - since;
 	if (watch->since == 0 && since != 0 && boot_ms - since >= STALL_MS) {
 		watch->since = since;
-		tell_stalled(store, boot_ms - since, false);
+		watch->ms = boot_ms - since;
+		tell_stalled(store, watch->ms, false);
 	}
 }
 

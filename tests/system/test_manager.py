@@ -1,10 +1,12 @@
 """The daemon as a service: descriptors kept by its manager, socket activation, the watchdog. No systemd is needed here."""
+import fcntl
 import os
 import socket
 import subprocess
+import tempfile
 
-from cases import check, holds
-from kit import SLOW, WAIT_S, Failed
+from cases import alive, check, holds
+from kit import BUILD, SLOW, WAIT_S, Exchange, Failed
 from manager import Service
 from newsx import Link, story
 
@@ -179,3 +181,24 @@ def test_no_watchdog_where_none_is_wanted():
         publishes(service, "urn:test:1")
         service.hear(1.2)
         check(service.said("WATCHDOG"), [], "nobody asked")
+
+
+def test_a_stalled_commit_is_told_of_twice():
+    """after five seconds, and when it is over; answers wait meanwhile, links live"""
+    if os.environ.get("SAN"):
+        print("a sanitizer wants to be the first that is preloaded\nSKIP")
+        return
+    with tempfile.NamedTemporaryFile(prefix="newsxd-gate.") as gate:
+        with Exchange(PARTNERS, env={"LD_PRELOAD": os.path.join(BUILD, "tests/fault/shim/gate.so"), "GATE": gate.name}) as x:
+            with Link(x.port, x.keys["kpl"].identity) as link:
+                fcntl.flock(gate, fcntl.LOCK_EX)
+                ident = link.publish(story("urn:test:slow"), {"channel": "kpl.news"})
+                first = x.log("store.stalled")
+                check((first["over"], first["level"], 5000 <= int(first["ms"]) < 7500), ("no", "err", True), first)
+                alive(link)
+                fcntl.flock(gate, fcntl.LOCK_UN)
+                check(link.answer(ident), "stored", "it went on")
+            last = x.log("store.stalled", over="yes")
+            check((last["level"], int(last["ms"]) >= int(first["ms"])), ("warn", True), last)
+            check(len(x.found("store.stalled")), 2, "lines")
+            x.stop()

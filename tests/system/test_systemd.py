@@ -1,14 +1,16 @@
 """The service under a real systemd, in a container: hardened, ready, reloaded, killed, restarted, hung."""
+import fcntl
 import glob
 import os
 import re
 import shutil
+import subprocess
 import tempfile
 import time
 
 from cases import check, holds
 from container import Hammer, in_a_container, run
-from kit import BUILD, NEWSXCTL, ROOT, Failed
+from kit import BUILD, NEWSXCTL, ROOT, WAIT_S, Failed
 
 CONFIG = """node { name = "exchange" }
 listen { address = {"127.0.0.1:7417"} }
@@ -42,13 +44,19 @@ def settle_in(box):
 
 
 def publish(box, pin, identity, n):
+    child = begin_publish(box, pin, identity, n)
+    out, err = child.communicate(timeout=WAIT_S)
+    holds(re.match("(stored|duplicate) urn:box:%d " % n, out), out + err)
+
+
+def begin_publish(box, pin, identity, n):
     path = "%s/story-%d.json" % (box.folder, n)
     with open(path, "w", encoding="utf-8") as file:
         file.write('{"uri": "urn:box:%d", "version": "1", "type": "text", "headline": "x", "pubstatus": "usable", '
                    '"versioncreated": "2026-11-22T10:00:00Z"}' % n)
-    done = run(*box.in_its_net(NEWSXCTL, "publish", "--server", "127.0.0.1:7417", "--server-pin", pin, "--identity",
-                               identity, "--channel", "kpl.news", path))
-    holds(done.stdout.startswith("stored urn:box:%d" % n), done.stdout + done.stderr)
+    return subprocess.Popen(box.in_its_net(NEWSXCTL, "publish", "--server", "127.0.0.1:7417", "--server-pin", pin, "--identity",
+                                           identity, "--channel", "kpl.news", path), text=True, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def kills_and_restarts(box, identity):
@@ -150,6 +158,85 @@ def bad_reload(box, pid):
     box.ctl("reload", "newsxd")
     box.until("a good one is taken", lambda: box.journal().count("event=conf.reload") == reloads + 1)
     holds("node " not in box.journal(), "the table of rights is no log line")
+
+
+def listen_at(box, *ports):
+    path = box.root + "/etc/newsxd/newsxd.conf"
+    with open(path, encoding="utf-8") as file:
+        text = re.sub(r"listen \{.*", "listen { address = {%s} }" % ", ".join('"127.0.0.1:%d"' % port for port in ports),
+                      file.read())
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def is_open(box, port):
+    """does somebody listen there, as the kernel says"""
+    with open("/proc/%s/net/tcp" % box.leader, encoding="ascii") as file:
+        return any(line.split()[1:4:2] == ["0100007F:%04X" % port, "0A"] for line in list(file)[1:])
+
+
+def addresses_change(box, kpl):
+    """what is no longer configured is closed, at systemd too; what stays refuses nobody meanwhile"""
+    hammer, pid = Hammer(box, 7418, kpl), box.show("MainPID")
+    hammer.served(5)
+    for ports, how in (((7418, 7419), "restart"), ((7420, 7418), "kill"), ((7418,), "restart")):
+        listen_at(box, *ports)
+        if how == "kill":
+            box.ctl("kill", "-s", "KILL", "--kill-whom=main", "newsxd")
+        else:
+            box.ctl(how, "newsxd")
+        pid = box.until_new(pid)
+        hammer.served(5)
+        for port in (7417, 7418, 7419, 7420):
+            check(is_open(box, port), port in ports, "port %d of %r" % (port, ports))
+        check(int(box.show("NFileDescriptorStore")), len(ports), "kept at systemd for %r" % (ports,))
+    check([line for line in hammer.stop() if line["was"] == "refused"], [], "refused")
+
+
+def hung_writer(box, pin, kpl):
+    """the disk stands still: told after five seconds; after commit-stall systemd starts another daemon"""
+    shutil.copy(os.path.join(BUILD, "tests/fault/shim/gate.so"), box.root + "/usr/lib/gate.so")
+    folder = box.root + "/etc/systemd/system/newsxd.service.d"
+    os.mkdir(folder)
+    with open(folder + "/gate.conf", "w", encoding="utf-8") as file:
+        file.write("[Service]\nWatchdogSec=2s\nEnvironment=LD_PRELOAD=/usr/lib/gate.so GATE=/var/lib/newsxd/gate\n")
+    path = box.root + "/etc/newsxd/newsxd.conf"
+    with open(path, encoding="utf-8") as file:
+        text = file.read().replace("size = 64MiB", "size = 64MiB commit-stall = 7s")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    gate = open(box.state + "/gate", "w", encoding="ascii")
+    os.chmod(gate.name, 0o644)
+    box.ctl("daemon-reload")
+    box.ctl("restart", "newsxd")
+    publish(box, pin, kpl, 20)
+    pid = box.show("MainPID")
+    fcntl.flock(gate, fcntl.LOCK_EX)
+    child = begin_publish(box, pin, kpl, 21)
+    try:
+        box.until("the stall is told", lambda: "event=store.stalled" in box.journal())
+        check((box.show("MainPID"), "watchdog.held" in box.journal()), (pid, False), "fed while it may get on")
+        box.until("systemd loses its patience", lambda: "watchdog" in box.show("Result") or box.show("MainPID") != pid)
+        holds("event=watchdog.held" in box.journal() and "Watchdog timeout" in box.journal(), box.journal())
+    finally:
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        child.communicate(timeout=WAIT_S)
+    check(child.returncode, 75, "no yes was given: to be tried again")
+    box.until_new(pid)
+    publish(box, pin, kpl, 21)
+
+
+def test_a_hung_writer_and_addresses_that_change():
+    def scene(box):
+        pin, kpl = settle_in(box)
+        listen_at(box, 7417, 7418)
+        box.ctl("start", "newsxd")
+        addresses_change(box, kpl)
+        box.ctl("stop", "newsxd")
+        listen_at(box, 7417)
+        hung_writer(box, pin, kpl)
+
+    in_a_container(scene)
 
 
 def host_pid(box):
