@@ -1,5 +1,6 @@
 /* newsxctl: the command of partners and operators. Options, dispatch, exit status; see newsxctl(1).
  */
+#include "base/std.h"
 #include "client/key.h"
 #include "client/ping.h"
 #include "client/publish.h"
@@ -301,6 +302,7 @@ static int ping_command(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	std_hold();
 	setlocale(LC_ALL, "C");
 	signal(SIGPIPE, SIG_IGN);
 	story_init();

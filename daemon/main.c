@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/std.h"
 #include "config/settings.h"
 #include "core/ask.h"
 #include "core/hub.h"
@@ -247,6 +248,7 @@ int main(int argc, char **argv)
 	struct asked asked = { .rate_mib = BACKUP_RATE_MIB };
 	int c;
 
+	std_hold();
 	setlocale(LC_ALL, "C");
 	options_make(options);
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {

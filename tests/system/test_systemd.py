@@ -235,6 +235,12 @@ def test_a_hung_writer_and_addresses_that_change():
         box.ctl("stop", "newsxd")
         listen_at(box, 7417)
         hung_writer(box, pin, kpl)
+        box.ctl("stop", "newsxd")
+        with open(box.root + "/etc/newsxd/newsxd.conf", "a", encoding="utf-8") as file:
+            file.write("junk\n")
+        box.ctl("start", "newsxd", ok=False)
+        check((box.show("ExecMainStatus"), box.show("NRestarts"), box.show("ActiveState")), ("78", "0", "failed"),
+              "a configuration that is wrong is tried once")
 
     in_a_container(scene)
 
