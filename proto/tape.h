@@ -39,7 +39,7 @@ struct tape {
 	bool large;
 };
 
-/* room that is always enough for n octets */
+/* room that is enough for n octets, unless they are no JSON */
 static inline size_t tape_room(size_t n)
 {
 	return n / 2 + 1;

@@ -107,13 +107,15 @@ static inline bool beside(struct slice text)
 	tape.nodes = malloc(tape.cap * sizeof(*tape.nodes));
 	MUST(tape.nodes != NULL);
 	r = tape_read(text, &tape);
-	MUST(r == 0 || r == NX_EJSON || r == NX_EDUPKEY || r == NX_EDEPTH);
+	MUST(r == 0 || r == NX_EJSON || r == NX_EDUPKEY || r == NX_EDEPTH || r == NX_EVALUES);
 	if (r == 0 && json != NULL)
 		beside_node(tape.nodes, json);
 	if (r == 0 && json == NULL) /* jansson goes no further than to a number that is too large */
 		MUST(large && tape.large);
 	if (r == NX_EJSON && json != NULL) /* jansson skips a NUL octet behind a number */
 		MUST(!json_is_object(json) || memchr(text.p, '\0', text.n) != NULL);
+	if (r == NX_EVALUES) /* brackets that are never closed */
+		MUST(json == NULL);
 	if (r == NX_EDUPKEY)
 		MUST(json == NULL &&
 		     (large || json_error_code(&error) == json_error_duplicate_key));
