@@ -72,9 +72,10 @@ struct hello {
 	/* what the reader of this HELLO may do here: patterns of channels, names of its
 	 * subscriptions, with a blank between two */
 	bool has_rights;
-	char publish[RIGHTS_SIZE], subscriptions[RIGHTS_SIZE];
 	struct limits max;
 	/* features: none are named by this version; the list is read and ignored */
+	char publish[RIGHTS_SIZE], subscriptions[RIGHTS_SIZE]; /* last; not there without has_rights
+								*/
 };
 struct credit {
 	uint32_t lane;

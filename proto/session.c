@@ -3,11 +3,8 @@
 
 #include "proto/session_priv.h"
 
-#define CTL_KEEP 1024 /* a queue no larger than this stays when it is empty */
-
-static void defaults(struct session_conf *conf)
+static void raise_to_floor(struct limits *max)
 {
-	struct limits *max = &conf->hello.max;
 	const struct limits *floor = &limits_floor;
 
 	max->frame = max->frame < floor->frame ? floor->frame : max->frame;
@@ -15,12 +12,20 @@ static void defaults(struct session_conf *conf)
 	max->envelope = max->envelope < floor->envelope ? floor->envelope : max->envelope;
 	max->parts = max->parts < floor->parts ? floor->parts : max->parts;
 	max->part = max->part < floor->part ? floor->part : max->part;
-	conf->ahead_items = conf->ahead_items == 0 ? 1024 : conf->ahead_items;
-	conf->ahead_octets = conf->ahead_octets == 0 ? 16 << 20 : conf->ahead_octets;
-	conf->hello_ms = conf->hello_ms <= 0 ? 10000 : conf->hello_ms;
-	conf->ping_ms = conf->ping_ms <= 0 ? 30000 : conf->ping_ms;
-	conf->idle_ms = conf->idle_ms <= 0 ? 90000 : conf->idle_ms;
-	conf->bye_ms = conf->bye_ms <= 0 ? 5000 : conf->bye_ms;
+}
+
+static struct session_rules rules_of(const struct session_conf *conf)
+{
+	return (struct session_rules){
+		.ahead_items = conf->ahead_items == 0 ? 1024 : conf->ahead_items,
+		.ahead_octets = conf->ahead_octets == 0 ? 16 << 20 : conf->ahead_octets,
+		.hello_ms = conf->hello_ms <= 0 ? 10000 : conf->hello_ms,
+		.ping_ms = conf->ping_ms <= 0 ? 30000 : conf->ping_ms,
+		.idle_ms = conf->idle_ms <= 0 ? 90000 : conf->idle_ms,
+		.bye_ms = conf->bye_ms <= 0 ? 5000 : conf->bye_ms,
+		.source = conf->source,
+		.arg = conf->arg,
+	};
 }
 
 struct session *session_new(const struct session_conf *conf, int64_t now_ms)
@@ -30,12 +35,13 @@ struct session *session_new(const struct session_conf *conf, int64_t now_ms)
 
 	if (session == NULL)
 		return NULL;
-	session->conf = *conf;
-	defaults(&session->conf);
+	msg.hello = conf->hello;
+	raise_to_floor(&msg.hello.max);
+	session->rules = rules_of(conf);
+	session->max = msg.hello.max;
 	session->now_ms = session->started_ms = session->heard_ms = session->pinged_ms = now_ms;
 	session->window[LANE_FLASH].items = FLASH_ITEMS;
 	session->window[LANE_FLASH].octets = FLASH_OCTETS;
-	msg.hello = session->conf.hello;
 	if (say(session, &msg) < 0)
 		session_free(&session);
 	return session;
@@ -60,6 +66,7 @@ void session_free(struct session **session)
 	free(old->given.list);
 	free(old->held.list);
 	free(old->wire);
+	free(old->peer);
 	free(old->ctl);
 	free(old);
 }
@@ -74,11 +81,6 @@ static void trim(struct session *session)
 			session->wire_n = session->wire_cap = 0;
 			session->wire_spent = false;
 		}
-	}
-	if (session->ctl_at == session->ctl_end && session->ctl_cap > CTL_KEEP) {
-		free(session->ctl);
-		session->ctl = NULL;
-		session->ctl_at = session->ctl_end = session->ctl_cap = 0;
 	}
 	ids_trim(&session->open_in);
 	ids_trim(&session->open_out);
@@ -99,27 +101,27 @@ static void sooner(int64_t *next_ms, int64_t at_ms)
 
 int session_tick(struct session *session, int64_t now_ms, int64_t *ret_next_ms)
 {
-	const struct session_conf *conf = &session->conf;
-	int64_t ping_at_ms = latest(session->heard_ms, session->pinged_ms) + conf->ping_ms;
+	const struct session_rules *rules = &session->rules;
+	int64_t ping_at_ms = latest(session->heard_ms, session->pinged_ms) + rules->ping_ms;
 
 	session->now_ms = now_ms;
-	*ret_next_ms = session->heard_ms + conf->idle_ms;
+	*ret_next_ms = session->heard_ms + rules->idle_ms;
 	if (now_ms >= *ret_next_ms)
 		return session->failed ? session->failed : NX_EIDLE;
 	if (session->failed || session->said_bye || session->heard_bye) {
-		sooner(ret_next_ms, session->bye_ms + conf->bye_ms);
-		if (now_ms >= session->bye_ms + conf->bye_ms)
+		sooner(ret_next_ms, session->bye_ms + rules->bye_ms);
+		if (now_ms >= session->bye_ms + rules->bye_ms)
 			return session->failed ? session->failed : NX_EBYE;
 	}
 	if (!session->greeted) {
-		sooner(ret_next_ms, session->started_ms + conf->hello_ms);
-		return now_ms >= session->started_ms + conf->hello_ms ? NX_ENOHELLO : 0;
+		sooner(ret_next_ms, session->started_ms + rules->hello_ms);
+		return now_ms >= session->started_ms + rules->hello_ms ? NX_ENOHELLO : 0;
 	}
 	if (now_ms >= ping_at_ms) {
 		if (session->pings_due == 0)
 			session_ping(session, 1, 0);
 		session->pinged_ms = now_ms;
-		ping_at_ms = now_ms + conf->ping_ms;
+		ping_at_ms = now_ms + rules->ping_ms;
 		trim(session);
 	}
 	sooner(ret_next_ms, ping_at_ms);
@@ -149,7 +151,7 @@ bool session_said_bye(const struct session *session)
 
 const struct hello *session_peer(const struct session *session)
 {
-	return session->greeted ? &session->peer : NULL;
+	return session->peer;
 }
 
 unsigned session_open_out(const struct session *session)

@@ -221,7 +221,8 @@ void session_ping(struct session *session, unsigned n, size_t octets);
 /* say goodbye: no new items, answers still flow. code NX_E..., words may be NULL */
 void session_bye(struct session *session, int code, const char *words);
 bool session_said_bye(const struct session *session);
-const struct hello *session_peer(const struct session *session); /* NULL before HELLO */
+/* NULL before HELLO; its lists of rights are there only with has_rights */
+const struct hello *session_peer(const struct session *session);
 /* octets of items half received, for the hub's count of inbound memory */
 size_t session_held(const struct session *session);
 

@@ -18,7 +18,7 @@ static int next_frame(const struct session *session, struct slice wire, struct f
 		return 0;
 	if (!session->greeted && wire.p[4] != FRAME_HELLO)
 		return NX_EHELLO;
-	r = frame_next(wire, session->conf.hello.max.frame, frame);
+	r = frame_next(wire, session->max.frame, frame);
 	if (r < 0)
 		return r;
 	n = get_u32(&header, &bad);
@@ -87,9 +87,16 @@ static int take_frame(struct session *session, struct slice *in, struct frame *f
 
 static int on_hello(struct session *session, const struct msg *msg, struct session_event *ev)
 {
+	/* the lists stand last: who has none is kept without their room */
+	size_t n = msg->hello.has_rights ? sizeof(msg->hello) : offsetof(struct hello, publish);
+
 	if (session->greeted)
 		return broken(session, NX_ESTATE, "a second HELLO");
-	session->peer = ev->hello = msg->hello;
+	session->peer = malloc(n);
+	if (session->peer == NULL)
+		return broken(session, NX_ENOMEM, "no room for a HELLO");
+	memcpy(session->peer, &msg->hello, n);
+	ev->hello = msg->hello;
 	session->greeted = true;
 	ev->kind = SESSION_HELLO;
 	return 1;

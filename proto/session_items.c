@@ -97,7 +97,7 @@ static void store(struct in_item *item, struct slice octets)
 
 static void begin(struct session *session, struct in_item *item, const struct item_head *head)
 {
-	const struct limits *max = &session->conf.hello.max;
+	const struct limits *max = &session->max;
 	struct window *window = &session->window[head->lane];
 	struct id_slot *slot = ids_add(&session->open_in, head->id);
 

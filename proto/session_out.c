@@ -6,7 +6,8 @@
 #define PAYLOAD_LEAST 1024
 #define LANE_RUN      2 /* frames of items between two of parts, while both wait */
 
-/* a frame off the front of the control queue */
+/* a frame off the front of the control queue, which takes no memory when it is empty: most links
+ * are */
 static size_t ctl_frame(struct session *session, uint8_t *to)
 {
 	struct slice front =
@@ -24,6 +25,8 @@ static size_t ctl_frame(struct session *session, uint8_t *to)
 	session->ctl_at += n;
 	session->gones -= type == FRAME_GONE;
 	session->claim_answers -= type == FRAME_SUBSCRIBED || type == FRAME_UNSUBSCRIBED;
+	if (session->ctl_at == session->ctl_end)
+		ctl_drop(session);
 	return n;
 }
 
@@ -111,9 +114,9 @@ static size_t control_frame(struct session *session, uint8_t *to, size_t room, s
 /* may one more item be begun in this lane? */
 static bool may_begin(const struct session *session, enum lane lane)
 {
-	const struct session_conf *conf = &session->conf;
+	const struct session_rules *rules = &session->rules;
 	const struct purse *purse = &session->purse[lane];
-	size_t items = conf->ahead_items, octets = conf->ahead_octets;
+	size_t items = rules->ahead_items, octets = rules->ahead_octets;
 
 	if (session->said_bye || session->heard_bye || session->failed != 0)
 		return false;
@@ -145,8 +148,8 @@ void item_ended(struct session *session, struct out_item *item)
 	if (!item->active)
 		return;
 	*item = (struct out_item){ 0 };
-	if (session->conf.source.sent != NULL)
-		session->conf.source.sent(session->conf.arg, id);
+	if (session->rules.source.sent != NULL)
+		session->rules.source.sent(session->rules.arg, id);
 }
 
 /* the next n octets of envelope and document */
@@ -212,7 +215,7 @@ static size_t first_frame(struct session *session, enum session_class class, uin
 {
 	enum lane lane = class == CLASS_FLASH ? LANE_FLASH : LANE_ROUTINE;
 	struct out_item *item = &session->out_item[lane];
-	const struct session_source *source = &session->conf.source;
+	const struct session_source *source = &session->rules.source;
 	struct session_out out = { .lane = lane };
 	uint64_t id = session->out_last + 1;
 	struct id_slot *slot;
@@ -222,7 +225,7 @@ static size_t first_frame(struct session *session, enum session_class class, uin
 	if (ids_reserve(&session->open_out) < 0)
 		return 0;              /* memory may come back: the next call tries again */
 	session->ready[class] = false; /* unless the source has one, or says so while it is asked */
-	if (source->item == NULL || !source->item(session->conf.arg, class, id, &out))
+	if (source->item == NULL || !source->item(session->rules.arg, class, id, &out))
 		return 0;
 	session->ready[class] = true;
 	assert(out.envelope.n <= LENGTH_MAX && out.document.n <= LENGTH_MAX);

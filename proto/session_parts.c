@@ -211,7 +211,7 @@ static size_t data_frame(struct session *session, struct handle *handle, uint8_t
 
 size_t part_frame(struct session *session, uint8_t *to, size_t payload_max)
 {
-	const struct session_source *source = &session->conf.source;
+	const struct session_source *source = &session->rules.source;
 	struct handle *handle;
 
 	while ((handle = next_served(session)) != NULL) {
@@ -222,7 +222,7 @@ size_t part_frame(struct session *session, uint8_t *to, size_t payload_max)
 		n = left < n ? (size_t)left : n;
 		handle->ready = false; /* unless the source says otherwise */
 		if (source->part != NULL)
-			r = source->part(session->conf.arg, handle->handle, handle->next,
+			r = source->part(session->rules.arg, handle->handle, handle->next,
 					 to + FRAME_HEADER + DATA_HEAD, n);
 		if (handle->state != HANDLE_OPEN)
 			continue; /* the source gave it up itself */

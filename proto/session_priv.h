@@ -86,10 +86,19 @@ struct claims {
 	uint32_t highest;
 };
 
+struct session_rules { /* of struct session_conf, with what stands behind 0 */
+	unsigned ahead_items;
+	size_t ahead_octets;
+	int64_t hello_ms, ping_ms, idle_ms, bye_ms;
+	struct session_source source;
+	void *arg;
+};
+
 struct session {
-	struct session_conf conf;
-	struct hello peer;
-	bool greeted; /* the peer's HELLO is here */
+	struct session_rules rules;
+	struct limits max;  /* what we receive */
+	struct hello *peer; /* without its lists of rights when it has none */
+	bool greeted;       /* the peer's HELLO is here */
 	int64_t now_ms, wall_ms, started_ms, heard_ms, pinged_ms;
 	struct session_stats stats;
 
@@ -146,6 +155,7 @@ int broken(struct session *session, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* queue a control frame; breaks the link when there is no memory */
 int say(struct session *session, const struct msg *msg);
+void ctl_drop(struct session *session);
 /* keep n octets at p until the next frame is taken */
 int wire_keep(struct session *session, const uint8_t *p, size_t n);
 

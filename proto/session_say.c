@@ -44,6 +44,13 @@ static int ctl_grow(struct session *session, size_t n)
 	return 0;
 }
 
+void ctl_drop(struct session *session)
+{
+	free(session->ctl);
+	session->ctl = NULL;
+	session->ctl_at = session->ctl_end = session->ctl_cap = 0;
+}
+
 int say(struct session *session, const struct msg *msg)
 {
 	uint8_t frame[8192]; /* the longest words with every octet escaped are 1.5 KiB */
