@@ -107,15 +107,20 @@ static int check_parts(struct candidate *candidate, struct why *why)
 	return 0;
 }
 
-/* the minute of this partner; a flash or a kill counts, but is taken */
+static enum rate_kind rate_kind(const struct facts *facts)
+{
+	if (facts_kill(facts))
+		return RATE_KILL;
+	return facts_lane(facts) == LANE_FLASH ? RATE_FLASH : RATE_ROUTINE;
+}
+
 static int check_rate(struct candidate *candidate, struct why *why)
 {
 	uint64_t octets = candidate->head.envelope_len + candidate->head.document_len;
 
 	for (unsigned i = 0; i < candidate->envelope.parts_n; i++)
 		octets += candidate->envelope.parts[i].size;
-	if (partner_rate(candidate->partner, octets,
-			 facts_lane(&candidate->story.facts) == LANE_FLASH,
+	if (partner_rate(candidate->partner, rate_kind(&candidate->story.facts), octets,
 			 loop_now_ms(candidate->exchange->loop)))
 		return 0;
 	return why_set(why, NX_ERATE, "more in a minute than this exchange takes from you");

@@ -74,10 +74,13 @@ static void say_subscribed(struct claim *claim)
 
 	memcpy(subscribed.name, claim->feed->name, sizeof(subscribed.name));
 	claim->open = true;
-	log_info("subscription.claim", kv_u64("conn", link->number),
-		 kv_str("peer", link->partner->name), kv_str("subscription", claim->feed->name),
-		 kv_u64("owed_at_most", subscribed.owed), kv_u64("expired", subscribed.expired),
-		 kv_u64("position", subscribed.position));
+	if (claim_line(link->exchange))
+		log_info("subscription.claim", kv_u64("conn", link->number),
+			 kv_str("peer", link->partner->name),
+			 kv_str("subscription", claim->feed->name),
+			 kv_u64("owed_at_most", subscribed.owed),
+			 kv_u64("expired", subscribed.expired),
+			 kv_u64("position", subscribed.position));
 	session_subscribed(link->session, &subscribed);
 	claim_ready(claim);
 }
@@ -120,10 +123,13 @@ static bool must_owe_again(struct claim *claim)
 	if (!said->has_position)
 		return false;
 	if (said->epoch != exchange->state.epoch || said->position >= exchange->ring.end) {
-		log_warn("subscription.position", kv_str("subscription", claim->feed->name),
-			 kv_str("peer", claim->link->partner->name), kv_u64("said", said->position),
-			 kv_str("reason", said->epoch != exchange->state.epoch ? "other-epoch"
-									       : "beyond-last"));
+		if (claim_line(exchange))
+			log_warn("subscription.position", kv_str("subscription", claim->feed->name),
+				 kv_str("peer", claim->link->partner->name),
+				 kv_u64("said", said->position),
+				 kv_str("reason", said->epoch != exchange->state.epoch
+							  ? "other-epoch"
+							  : "beyond-last"));
 		return false;
 	}
 	if (said->position >= claim->ask.acked_last)

@@ -204,43 +204,69 @@ void inbound_drop(struct exchange *exchange, struct partner *partner, uint64_t o
 
 static double refill(double left, double per_minute, int64_t passed_ms)
 {
+	if (per_minute == 0) /* no limit: nothing is run up that a later one would have to pay */
+		return 0;
 	left += per_minute * (double)passed_ms / 60000.0;
 	return left > per_minute ? per_minute : left;
 }
 
-bool partner_rate(struct partner *partner, uint64_t octets, bool flash, int64_t now_ms)
+static void minutes_refill(struct partner *partner, int64_t now_ms)
 {
-	double items_max = partner->conf->items_per_minute;
-	double octets_max = (double)partner->conf->octets_per_minute;
-	bool fits;
+	int64_t passed = partner->rated_ms == 0 ? 60000 : now_ms - partner->rated_ms;
 
-	if (partner->rate.at_ms == 0) {
-		partner->rate.items = items_max;
-		partner->rate.octets = octets_max;
-	} else {
-		int64_t passed = now_ms - partner->rate.at_ms;
+	partner->rated_ms = now_ms;
+	for (unsigned i = 0; i < RATES; i++) {
+		struct minute *minute = &partner->minutes[i];
 
-		partner->rate.items = refill(partner->rate.items, items_max, passed);
-		partner->rate.octets = refill(partner->rate.octets, octets_max, passed);
+		minute->items = refill(minute->items, partner->conf->items_per_minute, passed);
+		minute->octets =
+			refill(minute->octets, (double)partner->conf->octets_per_minute, passed);
 	}
-	partner->rate.at_ms = now_ms;
-	fits = (items_max == 0 || partner->rate.items >= 1) &&
-	       (octets_max == 0 || partner->rate.octets > 0);
-	if (!fits && !flash)
+}
+
+static void minute_take(struct minute *minute, uint64_t octets)
+{
+	minute->items -= 1;
+	minute->octets -= (double)octets; /* may go below 0: the next waits */
+}
+
+bool partner_rate(struct partner *partner, enum rate_kind kind, uint64_t octets, int64_t now_ms)
+{
+	const struct minute *own = &partner->minutes[kind];
+
+	minutes_refill(partner, now_ms);
+	if ((partner->conf->items_per_minute > 0 && own->items < 1) ||
+	    (partner->conf->octets_per_minute > 0 && own->octets <= 0))
 		return false;
-	partner->rate.items -= 1;
-	partner->rate.octets -= (double)octets; /* may go below 0: the next waits */
+	minute_take(&partner->minutes[kind], octets);
+	if (kind != RATE_ROUTINE)
+		minute_take(&partner->minutes[RATE_ROUTINE], octets);
 	return true;
+}
+
+static bool one_more(const struct exchange *exchange, struct lines *lines)
+{
+	unsigned most = exchange->conf->log_item_lines;
+
+	if (most == 0 || lines->n++ < most)
+		return true;
+	lines->left_out++;
+	return false;
 }
 
 bool item_line(struct exchange *exchange)
 {
-	unsigned most = exchange->conf->log_item_lines;
+	return one_more(exchange, &exchange->item_lines);
+}
 
-	if (most == 0 || exchange->item_lines++ < most)
-		return true;
-	exchange->item_lines_left_out++;
-	return false;
+bool claim_line(struct exchange *exchange)
+{
+	return one_more(exchange, &exchange->claim_lines);
+}
+
+bool door_line(struct exchange *exchange)
+{
+	return one_more(exchange, &exchange->door_lines);
 }
 
 static unsigned slot(int code)

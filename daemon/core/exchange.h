@@ -14,6 +14,8 @@
 struct claim;
 struct settle;
 
+/* a flash counts against the routine items, and has a minute of its own; so has a kill */
+enum rate_kind { RATE_ROUTINE, RATE_FLASH, RATE_KILL, RATES };
 struct partner { /* lives as long as the exchange; a reload only changes conf */
 	char name[NAME_MAX_ + 1];
 	uint32_t number;                 /* in the store */
@@ -23,10 +25,15 @@ struct partner { /* lives as long as the exchange; a reload only changes conf */
 	 * items */
 	uint64_t inbound_held, flash_held;
 	struct share share; /* of the loop's time */
-	struct {            /* what it may still send in this minute: refilled evenly */
+	struct minute {     /* what it may still send in this minute: refilled evenly */
 		double items, octets;
-		int64_t at_ms; /* boot; 0 = never looked at */
-	} rate;
+	} minutes[RATES];
+	int64_t rated_ms; /* boot; 0 = never looked at */
+	struct { /* how often in this minute it said that this store is an older copy: each is an
+		    err */
+		int64_t since_ms;
+		unsigned n;
+	} rewound;
 };
 
 enum { TAKEOVERS = 4, NO_ANSWERS = 8 };
@@ -80,7 +87,9 @@ struct exchange {
 	struct mismatch mismatches[MISMATCHES];
 	unsigned mismatch_next;
 	struct counters count;
-	unsigned item_lines, item_lines_left_out; /* in this second */
+	struct lines { /* in this second */
+		unsigned n, left_out;
+	} item_lines, claim_lines, door_lines;
 	bool stopping;
 	bool clock_suspect;                      /* then no certificate's time is acted upon */
 	void (*wake)(void *arg, enum lane lane); /* a position is new: feeds may go on */
@@ -116,12 +125,16 @@ void inbound_hold(struct exchange *exchange, struct partner *partner, uint64_t o
 void inbound_drop(struct exchange *exchange, struct partner *partner, uint64_t octets);
 /* may this partner hand over one more item of so many octets now? takes them off its minute. A
  * minute's worth may come at once */
-bool partner_rate(struct partner *partner, uint64_t octets, bool flash, int64_t now_ms);
+bool partner_rate(struct partner *partner, enum rate_kind kind, uint64_t octets, int64_t now_ms);
 /* is the writer behind, or the store nearly full? then credit is not raised */
 bool exchange_busy(const struct exchange *exchange);
 
 /* may one more line about a single item be written in this second? What is left out is summed up by
  * the tick */
 bool item_line(struct exchange *exchange);
+/* the same about claims and parts, and about those who were not let in: each can be had for a few
+ * octets, thousands of times a second */
+bool claim_line(struct exchange *exchange);
+bool door_line(struct exchange *exchange);
 void count_refused(struct exchange *exchange, int code);
 void count_closed(struct exchange *exchange, int code);

@@ -111,6 +111,8 @@ void hub_refused(void *arg, const char *address, int code, const char *words,
 	struct hub *hub = arg;
 
 	count_refused(&hub->exchange, code);
+	if (!door_line(&hub->exchange))
+		return;
 	if (peer == NULL)
 		log_warn("conn.refuse", kv_str("reason", nx_word(code)), kv_str("addr", address),
 			 kv_str("words", words));

@@ -100,13 +100,18 @@ static uint64_t activity(const struct exchange *exchange)
 
 static void sum_up_items(struct exchange *exchange)
 {
-	if (exchange->item_lines_left_out > 0)
-		log_info("item.summary", kv_u64("lines_left_out", exchange->item_lines_left_out),
+	if (exchange->item_lines.left_out > 0)
+		log_info("item.summary", kv_u64("lines_left_out", exchange->item_lines.left_out),
 			 kv_u64("stored", exchange->count.stored),
 			 kv_u64("duplicates", exchange->count.duplicate),
 			 kv_u64("held", exchange->count.held),
 			 kv_u64("delivered", exchange->count.delivered));
-	exchange->item_lines = exchange->item_lines_left_out = 0;
+	if (exchange->claim_lines.left_out > 0)
+		log_warn("subscription.summary",
+			 kv_u64("lines_left_out", exchange->claim_lines.left_out));
+	if (exchange->door_lines.left_out > 0)
+		log_warn("conn.summary", kv_u64("lines_left_out", exchange->door_lines.left_out));
+	exchange->item_lines = exchange->claim_lines = exchange->door_lines = (struct lines){ 0 };
 }
 
 static void tick(void *arg)

@@ -42,9 +42,11 @@ static void claim_off(struct claim *claim, int code, const char *words)
 		at = &(*at)->next;
 	*at = claim->next;
 	link->claims_n--;
-	log_info("subscription.release", kv_u64("conn", link->number),
-		 kv_str("peer", link->partner->name), kv_str("subscription", claim->feed->name),
-		 kv_str("reason", nx_word(code)));
+	if (claim_line(link->exchange))
+		log_info("subscription.release", kv_u64("conn", link->number),
+			 kv_str("peer", link->partner->name),
+			 kv_str("subscription", claim->feed->name),
+			 kv_str("reason", nx_word(code)));
 	session_unsubscribed(link->session, claim->feed->name, claim->open ? claim->number : 0,
 			     code, words);
 	claim_end(&claim);
@@ -64,9 +66,10 @@ static bool too_many_takeovers(struct feed *feed, int64_t now_ms)
 
 static void claim_refuse(struct link *link, const char *name, int code, const char *words)
 {
-	log_warn("subscription.refuse", kv_u64("conn", link->number),
-		 kv_str("peer", link->partner->name), kv_str("subscription", name),
-		 kv_str("reason", nx_word(code)));
+	if (claim_line(link->exchange))
+		log_warn("subscription.refuse", kv_u64("conn", link->number),
+			 kv_str("peer", link->partner->name), kv_str("subscription", name),
+			 kv_str("reason", nx_word(code)));
 	count_refused(link->exchange, code);
 	session_unsubscribed(link->session, name, 0, code, words);
 	link_want(link);

@@ -10,7 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FIRST_CREDIT_ITEMS = 4, FIRST_CREDIT_OCTETS = 256 * 1024, LAST_WORDS_MS = 2000 };
+enum {
+	FIRST_CREDIT_ITEMS = 4,
+	FIRST_CREDIT_OCTETS = 256 * 1024,
+	LAST_WORDS_MS = 2000,
+	CRIES_A_MINUTE = 10
+};
 
 enum peer_state { PEER_GREETING, PEER_OPEN, PEER_DRAINING, PEER_CLOSED };
 
@@ -146,6 +151,16 @@ static void check_held(const struct partner *partner, const struct hello *hello,
 			 kv_str("reason", "restored"), kv_u64("lost", 0));
 }
 
+/* its word alone wakes somebody up: a few times a minute */
+static bool may_cry(struct partner *partner, int64_t now_ms)
+{
+	if (now_ms - partner->rewound.since_ms >= 60000) {
+		partner->rewound.since_ms = now_ms;
+		partner->rewound.n = 0;
+	}
+	return partner->rewound.n++ < CRIES_A_MINUTE;
+}
+
 static void on_hello(struct peer *peer, const struct hello *hello)
 {
 	struct link *link = &peer->link;
@@ -159,7 +174,7 @@ static void on_hello(struct peer *peer, const struct hello *hello)
 		peer_close(peer, NX_ETWIN, "another node with this key is connected");
 		return;
 	}
-	if (hello->has_held)
+	if (hello->has_held && may_cry(link->partner, loop_now_ms(exchange->loop)))
 		check_held(link->partner, hello, &exchange->state);
 	peer_enter(peer, PEER_OPEN);
 }

@@ -178,8 +178,10 @@ void pull_gone(struct link *link, uint64_t handle, const char *code)
 
 	if (pull == NULL)
 		return;
-	log_warn("part.gone", kv_u64("conn", link->number), kv_str("peer", link->partner->name),
-		 kv_hex("part", pull->sha256, 8), kv_str("reason", code));
+	if (claim_line(link->exchange))
+		log_warn("part.gone", kv_u64("conn", link->number),
+			 kv_str("peer", link->partner->name), kv_hex("part", pull->sha256, 8),
+			 kv_str("reason", code));
 	pull_end(pull, NX_EPARTSGONE, NX_LATER, 0);
 }
 

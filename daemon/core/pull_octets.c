@@ -222,9 +222,11 @@ static void appended(struct store_req *req, void *arg)
 		pull_free(pull);
 	} else if (req->code < 0) {
 		pull->failed = true;
-		log_warn("part.refused", kv_str("peer", pull->partner->name),
-			 kv_hex("part", pull->sha256, 8), kv_str("reason", nx_word(req->code)),
-			 kv_str("words", req->why.words));
+		if (claim_line(exchange))
+			log_warn("part.refused", kv_str("peer", pull->partner->name),
+				 kv_hex("part", pull->sha256, 8),
+				 kv_str("reason", nx_word(req->code)),
+				 kv_str("words", req->why.words));
 		count_refused(exchange, req->code);
 		pull_end(pull, req->code,
 			 req->code == NX_EMISMATCH ? mismatch_retry(pull) : nx_retry(req->code), 0);

@@ -203,6 +203,8 @@ static void write_conf(struct stage *stage, const struct stage_conf *conf)
 	put_text(stage, conf != NULL && conf->store != NULL ? conf->store : "size = 64MiB");
 	put_text(stage, "\n}\nlimits {\n");
 	put_text(stage, conf != NULL && conf->limits != NULL ? conf->limits : "");
+	put_text(stage, "\n}\nlog {\n");
+	put_text(stage, conf != NULL && conf->log != NULL ? conf->log : "");
 	put_text(stage, "\n}\n");
 	put_pins(stage, conf != NULL && conf->rest != NULL ? conf->rest : stage_usual);
 }

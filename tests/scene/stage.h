@@ -24,7 +24,7 @@ struct stage {
 	int status; /* of hub_run(), after stage_fails() or stage_stop() */
 };
 struct stage_conf {
-	const char *store, *limits; /* inside these sections */
+	const char *store, *limits, *log; /* inside these sections */
 	const char *rest; /* partners and subscriptions; @NAME stands for the pin of NAME */
 };
 

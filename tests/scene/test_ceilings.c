@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "actor.h"
 #include "core/hub_priv.h"
@@ -135,6 +136,83 @@ static void one_octet_at_a_time_leaves_nothing_behind(void **state)
 	photo_done(&photo);
 }
 
+static unsigned taken_of(struct actor *actor, unsigned n, int urgency, bool kill)
+{
+	unsigned taken = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		static unsigned number;
+		char uri[32];
+		struct offer *a;
+
+		snprintf(uri, sizeof(uri), "urn:rate:%u", number++);
+		a = actor_publish(actor, .uri = uri, .urgency = urgency, .kill = kill);
+		stage_settle(actor->stage);
+		if (a->answer == REFUSED)
+			expect_refusal(a, "too-fast", NX_LATER);
+		taken += a->answer == ACKED;
+	}
+	return taken;
+}
+
+/* a partner's minute: flashes and kills have one each beside it, and no more */
+static void urgency_is_no_way_round_the_rate(void **state)
+{
+	struct stage *stage = stage_new(&(struct stage_conf){
+		.rest = "partner kpl { pin = {@kpl} publish = {\"kpl.*\"} items-per-minute = 10 }\n"
+			"partner afp { pin = {@afp} publish = {\"afp.*\"} octets-per-minute = 1KiB "
+			"}\n" });
+	struct actor *kpl = actor_enter(stage, "kpl"), *afp = actor_enter(stage, "afp");
+	struct offer *a, *b;
+
+	(void)state;
+	assert_int_equal(taken_of(kpl, 15, 5, false), 10);
+	assert_int_equal(taken_of(kpl, 15, 1, false), 10);
+	assert_int_equal(taken_of(kpl, 15, 5, true), 10);
+	stage_later(stage, 61000);
+	assert_int_equal(taken_of(kpl, 12, 1, false), 10);
+	assert_int_equal(taken_of(kpl, 3, 5, false), 0); /* they counted: of -20 ten are back */
+	a = actor_publish(afp, .uri = "urn:a", .channel = "afp.x", .pad = 3000);
+	b = actor_publish(afp, .uri = "urn:b", .channel = "afp.x");
+	stage_settle(stage);
+	expect_ack(a);
+	expect_refusal(b, "too-fast", NX_LATER);
+	stage_later(stage, 240000);
+	actor_again(afp, b);
+	stage_settle(stage);
+	expect_ack(b);
+	stage_free(&stage);
+}
+
+static unsigned lines_of(const struct stage *stage, const char *word)
+{
+	unsigned n = 0;
+
+	for (const char *at = stage->log; at != NULL && (at = strstr(at, word)) != NULL; at++)
+		n++;
+	return n;
+}
+
+/* what costs a partner a few octets does not fill the disk under the log, nor cry as it likes */
+static void nobody_fills_the_log(void **state)
+{
+	struct stage *stage =
+		stage_new(&(struct stage_conf){ .rest = stage_usual, .log = "item-lines = 20" });
+	struct actor *vna = actor_enter(stage, "vna");
+
+	(void)state;
+	stage_later(stage, 1000);
+	stage_forget_log(stage);
+	for (unsigned i = 0; i < 200; i++) {
+		actor_subscribe(vna, "nothing");
+		stage_settle(stage);
+	}
+	assert_int_equal(lines_of(stage, "event=subscription.refuse"), 20);
+	stage_later(stage, 1000);
+	assert_true(stage_logged(stage, "event=subscription.summary lines_left_out=180"));
+	stage_free(&stage);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +220,8 @@ int main(void)
 		cmocka_unit_test(flash_has_a_ceiling_too),
 		cmocka_unit_test(small_items_count_for_what_they_cost),
 		cmocka_unit_test(one_octet_at_a_time_leaves_nothing_behind),
+		cmocka_unit_test(urgency_is_no_way_round_the_rate),
+		cmocka_unit_test(nobody_fills_the_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
