@@ -261,8 +261,9 @@ static struct hot *hot_fetched(struct fetched *f)
 			     .kill = f->kill,
 			     .verdict = SETTLE_ACKED,
 			     .octets = f->octets,
-			     .envelope_n = f->envelope_n,
-			     .document_n = f->document_n };
+			     .octets_n = (size_t)f->envelope_n + f->document_n,
+			     .envelope = slice_of(f->octets, f->envelope_n),
+			     .document = slice_of(f->octets + f->envelope_n, f->document_n) };
 	f->octets = NULL;
 	memcpy(hot->story, f->story, sizeof(hot->story));
 	hot->parts = hot_parts_copy(f->parts, f->parts_n);

@@ -14,6 +14,7 @@ void hot_unref(struct hot **hot)
 	if (*hot != NULL && --(*hot)->refs == 0) {
 		hot_parts_unref(&(*hot)->parts);
 		free((*hot)->octets);
+		free((*hot)->stamped);
 		free(*hot);
 	}
 	*hot = NULL;
@@ -84,7 +85,7 @@ void ring_done(struct ring *ring)
 
 static size_t weight(const struct hot *hot)
 {
-	return sizeof(*hot) + 64 + hot->envelope_n + hot->document_n +
+	return sizeof(*hot) + 64 + hot->octets_n + (hot->stamped == NULL ? 0 : hot->envelope.n) +
 	       (hot->parts == NULL ? 0 : hot->parts->octets);
 }
 

@@ -25,9 +25,11 @@ struct hot {
 	uint8_t story[32];
 	struct map_node by_story;
 	char channel[NAME_MAX_ + 1];
-	uint8_t *octets; /* envelope, then document */
-	uint32_t envelope_n, document_n;
-	struct parts *parts; /* NULL when it has none */
+	uint8_t *octets;  /* the document, behind what came or was fetched before it */
+	uint8_t *stamped; /* the envelope, when it does not stand there; else NULL */
+	size_t octets_n;
+	struct slice envelope, document; /* in those two */
+	struct parts *parts;             /* NULL when it has none */
 };
 struct hot *hot_ref(struct hot *hot);
 void hot_unref(struct hot **hot);

@@ -27,8 +27,8 @@ struct inbound {
 	int64_t begun_ms;
 	size_t held;
 	struct candidate candidate;
-	uint8_t *octets, *stamped; /* as it came; the envelope as it goes on, with the document */
-	size_t stamped_n, document_n;
+	uint8_t *octets, *stamped; /* as it came; the envelope as it goes on */
+	size_t stamped_n;
 	struct want **wants;
 	struct store_part *parts;
 	unsigned missing, parts_gone;
@@ -203,35 +203,26 @@ void inbound_dropped(struct link *link, uint64_t id, int code)
 
 /* ---- on its way to disk */
 
-/* the envelope as it goes on, and the document behind it, in one piece */
+/* the document as it came, behind the envelope as it came */
+static struct slice document_of(const struct inbound *in)
+{
+	const struct item_head *head = &in->candidate.head;
+
+	return slice_of(in->octets + head->envelope_len, head->document_len);
+}
+
+/* the envelope as it goes on */
 static int stamp(struct inbound *in)
 {
 	struct envelope_stamp stamp = { .origin = in->candidate.envelope.origin,
 					.sender = in->candidate.partner->name,
 					.node = in->candidate.exchange->conf->node_name,
 					.trust_transport = in->candidate.partner->conf->node };
-	uint8_t *envelope = NULL, *whole;
-	size_t n;
-	int r;
 
 	clock_rfc3339(clock_wall_ms(), stamp.received);
-	r = envelope_write(&in->candidate.envelope, &stamp,
-			   in->candidate.exchange->conf->envelope_max, &envelope, &n);
-	if (r < 0)
-		return r;
-	whole = realloc(envelope, n + in->candidate.head.document_len);
-	if (whole == NULL) {
-		free(envelope);
-		return NX_ENOMEM;
-	}
-	memcpy(whole + n, in->octets + in->candidate.head.envelope_len,
-	       in->candidate.head.document_len);
-	free(in->octets);
-	in->octets = NULL;
-	in->stamped = whole;
-	in->stamped_n = n;
-	in->document_n = in->candidate.head.document_len;
-	return 0;
+	return envelope_write(&in->candidate.envelope, &stamp,
+			      in->candidate.exchange->conf->envelope_max, &in->stamped,
+			      &in->stamped_n);
 }
 
 static void parts_begin(struct inbound *in);
@@ -263,10 +254,12 @@ static void make_hot(struct inbound *in, const struct receipt *receipt)
 	hot->stored_ms = receipt_stored_ms(receipt);
 	facts_story_key(&in->candidate.story.facts, hot->story);
 	snprintf(hot->channel, sizeof(hot->channel), "%s", in->candidate.envelope.channel);
-	hot->octets = in->stamped;
-	hot->envelope_n = (uint32_t)in->stamped_n;
-	hot->document_n = (uint32_t)in->document_n;
-	in->stamped = NULL;
+	hot->envelope = slice_of(in->stamped, in->stamped_n);
+	hot->document = document_of(in);
+	hot->octets_n = (size_t)in->candidate.head.envelope_len + hot->document.n;
+	hot->octets = in->octets;
+	hot->stamped = in->stamped;
+	in->octets = in->stamped = NULL;
 	exchange_released(exchange, hot);
 	hot_unref(&hot);
 }
@@ -300,7 +293,7 @@ static void answer(struct inbound *in, const struct receipt *receipt)
 			 kv_str("channel", in->candidate.envelope.channel),
 			 kv_str("lane", facts_lane(facts) == LANE_FLASH ? "flash" : "routine"),
 			 kv_slice("uri", facts->uri), kv_slice("version", facts->version),
-			 kv_u64("bytes", in->document_n),
+			 kv_u64("bytes", in->candidate.head.document_len),
 			 kv_u64("parts", in->candidate.envelope.parts_n),
 			 kv_i64("took_ms",
 				loop_now_ms(in->candidate.exchange->loop) - in->begun_ms));
@@ -332,9 +325,6 @@ static void stored(struct store_req *req, void *arg)
 
 static void put(struct inbound *in)
 {
-	struct slice envelope = slice_of(in->stamped, in->stamped_n);
-	struct slice document = slice_of(in->stamped + in->stamped_n, in->document_n);
-
 	in->state = INBOUND_STORING;
 	in->put = (struct store_put){
 		.req = { .kind = REQ_PUT,
@@ -343,8 +333,8 @@ static void put(struct inbound *in)
 			 .urgent = facts_lane(&in->candidate.story.facts) == LANE_FLASH },
 		.partner = in->candidate.partner->number,
 		.facts = &in->candidate.story.facts,
-		.envelope = envelope,
-		.document = document,
+		.envelope = slice_of(in->stamped, in->stamped_n),
+		.document = document_of(in),
 		.parts = in->parts,
 		.parts_n = in->candidate.envelope.parts_n,
 		.kills_per_day = in->candidate.partner->conf == NULL

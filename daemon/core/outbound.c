@@ -150,9 +150,8 @@ bool outbound_item(struct link *link, enum session_class class, uint64_t id,
 			.position = delivery->position,
 			.sequence = delivery->sequence,
 			.lane = delivery->lane,
-			.envelope = slice_of(ready.hot->octets, ready.hot->envelope_n),
-			.document = slice_of(ready.hot->octets + ready.hot->envelope_n,
-					     ready.hot->document_n),
+			.envelope = ready.hot->envelope,
+			.document = ready.hot->document,
 		};
 		return true;
 	}

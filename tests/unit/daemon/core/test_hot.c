@@ -15,7 +15,7 @@ static struct hot *item(uint64_t position, uint32_t octets)
 	hot->refs = 1;
 	hot->position = position;
 	hot->octets = calloc(1, octets + 1);
-	hot->document_n = octets;
+	hot->octets_n = octets;
 	return hot;
 }
 
