@@ -168,6 +168,21 @@ static int door_socket(struct kept *kept, const struct addrinfo *info)
 	return fd;
 }
 
+/* what the operator can do about it */
+static const char *remedy(int error)
+{
+	switch (error) {
+	case EADDRNOTAVAIL:
+		return "; it is no address of this machine (yet)";
+	case EADDRINUSE:
+		return "; another program listens there: ss -ltnp says which";
+	case EACCES:
+		return "; a port below 1024 needs CAP_NET_BIND_SERVICE";
+	default:
+		return "";
+	}
+}
+
 static int door_open(struct listen *listen, struct kept *kept, struct door *door,
 		     const char *address, struct why *why)
 {
@@ -180,7 +195,8 @@ static int door_open(struct listen *listen, struct kept *kept, struct door *door
 		return r;
 	fd = door_socket(kept, info);
 	if (fd < 0 || getsockname(fd, (struct sockaddr *)&bound, &n) < 0) {
-		r = why_set(why, NX_ESYS, "cannot listen on %s: %s", address, strerror(errno));
+		r = why_set(why, NX_ESYS, "cannot listen on %s: %s%s", address, strerror(errno),
+			    remedy(errno));
 		if (fd >= 0)
 			close(fd);
 		goto out;

@@ -104,8 +104,15 @@ static int preallocate(struct db *db, uint64_t octets, const char *path, struct 
 		errno = ENOSPC;
 	else
 		errno = posix_fallocate(fd, 0, (off_t)octets);
-	if (errno != 0)
-		return failed(why, "cannot preallocate", path);
+	if (errno != 0) {
+		char what[80];
+		int error = errno;
+
+		snprintf(what, sizeof(what), "cannot take its %llu MiB from the disk",
+			 (unsigned long long)(octets >> 20));
+		errno = error;
+		return failed(why, what, path);
+	}
 	if (fsync(fd) < 0)
 		return failed(why, "fsync", path);
 	return 0;

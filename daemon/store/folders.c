@@ -28,7 +28,13 @@ int path_join(char to[COPY_PATH], const char *a, const char *b, const char *c, s
 
 int folder_make(const char *path, struct why *why)
 {
-	return mkdir(path, 0700) < 0 ? copies_failed(why, "mkdir", path) : 0;
+	if (mkdir(path, 0700) == 0)
+		return 0;
+	if (errno == ENOENT)
+		return why_set(why, NX_ENOENT,
+			       "%s: the folder that it is to be in does not exist; make it first",
+			       path);
+	return copies_failed(why, "cannot be made", path);
 }
 
 int folder_sync(const char *path, struct why *why)

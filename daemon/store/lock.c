@@ -40,8 +40,12 @@ static int make_directory(const char *directory, struct why *why)
 	int fd;
 
 	if (mkdir(directory, 0750) < 0)
-		return errno == EEXIST ? 0
-				       : why_set(why, NX_EIO, "%s: %s", directory, strerror(errno));
+		return errno == EEXIST
+			       ? 0
+			       : why_set(why, NX_EIO, "the store %s cannot be made: %s%s",
+					 directory, strerror(errno),
+					 errno == ENOENT ? "; make the folder that it is to be in"
+							 : "");
 	snprintf(parent, sizeof(parent), "%.4000s/..", directory);
 	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd >= 0) {

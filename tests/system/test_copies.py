@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import threading
 import time
 
 from cases import check, give, holds, octets, picture, reader
-from kit import NEWSXD, WAIT_S, Exchange, Failed
+from kit import NEWSXD, SLOW, WAIT_S, Exchange, Failed
 from manual import commands
 from newsx import Link, story
 
@@ -161,6 +162,7 @@ def test_a_backup_under_load_holds_an_exact_prefix_and_comes_back():
         print("backup of %.1f MiB in %.1f s beside the load; acknowledgement p99 %.1f ms of %d without, %.1f ms of %d with" % (
             (int(note(copy)["items-octets"]) + int(note(copy)["photos-octets"])) / 2**20, end - begin,
             *p99(load.acked, quiet, begin), *p99(load.acked, begin, end)), flush=True)
+        holds(p99(load.acked, begin, end)[0] <= 2 * p99(load.acked, quiet, begin)[0] + 25 * SLOW, "the backup is felt")
         facts = note(copy)
         last, epoch = int(facts["sequence"]), facts["epoch"]
         check(facts["faults"], "0", "faults of the copy")
@@ -407,3 +409,111 @@ def test_the_manuals_commands_do_what_the_manual_says():
             x.close()
     finally:
         shutil.rmtree(top, ignore_errors=True)
+
+
+def test_backups_killed_at_random_moments_beside_a_load():
+    """whatever a kill leaves: the daemon goes on, no half copy has the name of a whole one, the next one is whole"""
+    seed = int(os.environ.get("SEED", "0")) or int.from_bytes(os.urandom(4), "big")
+    print("SEED=%d" % seed, flush=True)
+    dice = random.Random(seed)
+    with exchange() as x:
+        with_photos(x, 2)
+        load, killed, whole = Load(x), 0, 0
+        for n in range(int(os.environ.get("N", "15"))):
+            copy = os.path.join(x.folder, "copy-%d" % n)
+            child = subprocess.Popen([NEWSXD, "--config", x.config, "--backup", copy, "--rate", "64"],
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            try:
+                _, said = child.communicate(timeout=dice.uniform(0.0, 0.4))
+                check(child.returncode, 0, said)
+                whole += 1
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.communicate(timeout=WAIT_S)
+                killed += 1
+            if os.path.exists(copy):  # its name says that it is whole
+                check(note(copy)["faults"], "0", copy)
+                shutil.rmtree(copy)
+            load.wait(5)
+        copy = os.path.join(x.folder, "copy")
+        before = max(sequence for _, _, sequence in load.acked)
+        newsxd(x, "--backup", copy)
+        holds(int(note(copy)["sequence"]) >= before, "what was acknowledged before it began is in it")
+        load.stop()
+        x.stop()
+        x.verify()
+        print("%d killed, %d were quicker" % (killed, whole))
+        holds(killed > 0, "none was killed in time")
+
+
+def test_where_a_copy_may_go():
+    """a relative path, another file system, a daemon that stands still, a store that is full; and where not"""
+    with exchange() as x:
+        with_photos(x, 1)
+        got = subprocess.run([NEWSXD, "--config", x.config, "--backup", "here/"], text=True, capture_output=True, cwd=x.folder,
+                             timeout=WAIT_S, check=False)
+        check((got.returncode, note(os.path.join(x.folder, "here"))["sequence"]), (0, "1"), got.stderr)
+        for path, words in ((os.path.join(x.folder, "none", "copy"), "does not exist; make it first"), (x.config + "/copy", "Not a directory"),
+                            (os.path.join(x.folder, "here"), "there already"), (os.path.join(x.folder, "store"), "there already"),
+                            (os.path.join(x.folder, "store", "items"), "there already"), ("", "")):
+            got = newsxd(x, "--backup", path, check_status=None)
+            holds(got.returncode in (1, 64) and words in got.stderr and len(got.stderr) > 20, "%r: %d %s" % (path, got.returncode, got.stderr))
+            check(os.path.exists(path + ".new") and path != "", False, "what is left beside %r" % path)
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+            newsxd(x, "--backup", memory + "/copy")
+            x.stop()
+            newsxd(x, "--backup", memory + "/still")
+            check(note(memory + "/still")["sequence"], "1", "of a store that nobody runs on")
+            newsxd(x, "--restore", memory + "/copy")
+            got = newsxd(x, "--restore", memory, check_status=1)
+            holds("nothing was restored" in got.stderr, got.stderr)
+            os.truncate(memory + "/still/items/data.mdb", os.path.getsize(memory + "/still/items/data.mdb") - 4096)
+            got = newsxd(x, "--restore", memory + "/still", check_status=1)
+            holds("nothing was restored" in got.stderr, got.stderr)
+        x.restart()
+        check(len(read_all(x, 1)), 1, "what was restored")
+
+
+def test_a_full_store_is_copied_and_comes_back():
+    """photos until it refuses them: the copy holds what was acknowledged, and the restored one goes on refusing, and giving"""
+    with Exchange(PARTNERS, SUBSCRIPTIONS, size="32MiB") as x:
+        stored = 0
+        with Link(x.port, x.keys["photos"].identity) as link:
+            for n in range(100):
+                document, envelope, parts = picture("urn:full:%d" % n, size=1 << 20)
+                answer = give(link, octets(document), {"channel": "a.b", **envelope}, parts)
+                if answer != "stored":
+                    check(answer, ("store-full", "later"), "a full store")
+                    break
+                stored += 1
+        holds(5 < stored < 40, "%d were stored" % stored)
+        copy = os.path.join(x.folder, "copy")
+        newsxd(x, "--backup", copy)
+        x.stop()
+        newsxd(x, "--restore", copy)
+        x.restart()
+        check(note(copy)["sequence"], str(stored), "in the copy")
+        with Link(x.port, x.keys["pub"].identity) as link:
+            check(link.peer["last"], stored, "in the restored one")
+        x.stop()
+        x.verify()
+
+
+def test_a_subscriber_that_was_restored_is_given_again_what_it_lost():
+    """the other direction: its position is older than what it acknowledged"""
+    with exchange() as x:
+        with Link(x.port, x.keys["pub"].identity) as link:
+            for n in range(6):
+                check(give(link, octets(story("urn:again:%d" % n)), {"channel": "a.b"}), "stored")
+        inbox = os.path.join(x.folder, "inbox")
+        follow = lambda: x.ctl("subscribe", "live", "--subscription", "live", "--out", inbox, "--idle-exit", "2")
+        half = x.ctl("subscribe", "live", "--subscription", "live", "--out", inbox, "--count", "3")
+        check(half.returncode, 0, half.stderr)
+        shutil.copytree(inbox, inbox + ".monday")
+        check(len(re.findall(r"^stored urn:again:", follow().stdout, re.M)), 3, "the rest")
+        shutil.rmtree(inbox)
+        os.rename(inbox + ".monday", inbox)  # its disk died; this is what there was of Monday
+        got = follow()
+        check(sorted(re.findall(r"^stored (urn:again:\d)", got.stdout, re.M)), ["urn:again:%d" % n for n in (3, 4, 5)], got.stdout + got.stderr)
+        x.log("subscription.restored", subscription="live")
+        check(follow().stdout, "", "once")

@@ -1,6 +1,7 @@
 """ping: each step says how it went; each refusal has a sentence and an exit status of its own, in publish and subscribe too."""
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -8,9 +9,12 @@ import struct
 import subprocess
 import threading
 import time
+import types
 
+import ca as ca_
+from ca import LEAF_EXT, Ca, together
 from cases import alive, check, holds, octets
-from kit import NEWSXCTL, WAIT_S, Exchange, Key
+from kit import NEWSXCTL, ROOT, WAIT_S, Exchange, Key
 from newsx import Link, decode, encode, story
 from test_rights import old_key
 
@@ -18,7 +22,8 @@ PARTNERS = {"kpl": 'publish = {"kpl.*", "joint"}', "vna": 'read = {"kpl.*"}', "i
 SUBS = {"from-kpl": 'partner = "vna" channels = {"kpl.*"} start = "all"'}
 OPENED = ["name", "port", "tls", "alpn", "server-pin"]
 ALL = [*OPENED, "key", "clock", "rights", "round-trip", "rate"]
-NAME, PORT, TLS, ALPN, PIN, KEY, CLOCK, RIGHTS, ROUND_TRIP, EXPIRED, CONNECTIONS, HELLO = range(10, 22)
+NAME, PORT, TLS, ALPN, PIN, KEY, CLOCK, RIGHTS, ROUND_TRIP, EXPIRED, CONNECTIONS, HELLO, RATE, REVOKED, \
+    CERTIFICATE = range(10, 25)
 
 
 def run(verb, x, who, *args, server=None, pin=None):
@@ -106,14 +111,14 @@ def tls_server(key, alpn=("newsxd/1",), high=ssl.TLSVersion.TLSv1_3, talk=drain)
     return Server(lambda sock: talk(ctx.wrap_socket(sock, server_side=True)))
 
 
-def exchange_talk(ahead_s=0, rights=None, pongs=True):
-    """a talk() that says HELLO and answers PINGs by a clock of its own"""
+def exchange_talk(ahead_s=0, rights=None, pongs=1 << 30):
+    """a talk() that says HELLO and answers so many PINGs by a clock of its own; after the last it closes, if there was one"""
     def talk(sock):
         hello = {"node": "fake", "epoch": "1"}
         if rights is not None:
             hello["rights"] = rights
         sock.sendall(encode(1, json.dumps(hello).encode()))
-        wire = b""
+        wire, left = b"", pongs
         while True:
             data = sock.recv(65536)
             if not data:
@@ -123,7 +128,10 @@ def exchange_talk(ahead_s=0, rights=None, pongs=True):
                 length, number = struct.unpack_from(">IB", wire)
                 frame = decode(number, wire[8:8 + length])
                 wire = wire[8 + length:]
-                if frame.type == "PING" and pongs:
+                if frame.type == "PING" and pongs and left == 0:
+                    return
+                if frame.type == "PING" and left > 0:
+                    left -= 1
                     sock.sendall(encode(17, struct.pack(">QQ", frame.body["token"], int((time.time() + ahead_s) * 1000))))
     return talk
 
@@ -298,8 +306,46 @@ def test_clock():
 
 def test_round_trip():
     with Exchange(PARTNERS, SUBS) as x:
-        with tls_server(x.keys["exchange"], talk=exchange_talk(rights={"publish": ["*"]}, pongs=False)) as s:
+        with tls_server(x.keys["exchange"], talk=exchange_talk(rights={"publish": ["*"]}, pongs=0)) as s:
             fails(x, "kpl", "round-trip", ROUND_TRIP, "no PONG came", server=s.address, well=[*OPENED, "key", "rights"])
+
+
+def test_rate():
+    """the small messages are answered, the large ones end the link"""
+    with Exchange(PARTNERS, SUBS) as x:
+        with tls_server(x.keys["exchange"], talk=exchange_talk(rights={"publish": ["*"]}, pongs=5)) as s:
+            fails(x, "kpl", "rate", RATE, "", server=s.address, well=[step for step in ALL if step != "rate"])
+
+
+def test_revoked_and_other_certificates():
+    """a key that is known by a CA: taken back; of a name that nobody listed; not for clients"""
+    if not ca_.there():
+        print("the openssl command is missing\nSKIP")
+        return
+    x = Exchange({**PARTNERS, "agency": 'pin = {} ca = "a.ca" san = {"desk.agency.example"} crl = "a.crl" publish = {"joint"}'},
+                 SUBS)
+    ca = Ca(x.folder, "a")
+    leaf = lambda **more: types.SimpleNamespace(identity=ca.leaf(**more))
+    x.keys.update({"well": leaf(), "taken-back": leaf(), "server": leaf(ext=LEAF_EXT.replace("clientAuth", "serverAuth"))})
+    ca.revoke(x.keys["taken-back"].identity)
+    together(x.folder + "/a.ca", ca.crt)
+    together(x.folder + "/a.crl", ca.crl())
+    with x:
+        check(run("ping", x, "well").returncode, 0, "one that is well")
+        said = fails(x, "taken-back", "revoked", REVOKED, "revoked", well=OPENED)
+        same_said(x, "taken-back", said, REVOKED)
+        said = fails(x, "server", "certificate", CERTIFICATE, "", well=OPENED)
+        same_said(x, "server", said, CERTIFICATE)
+
+
+def test_every_status_of_the_manual_is_provoked_here():
+    """newsxctl(1)'s table against the names above, and each of them in a fails() of this file"""
+    with open(os.path.join(ROOT, "man/newsxctl.1"), encoding="utf-8") as file:
+        table = re.findall(r"^\.It (1[0-9]|2[0-9])[ *]*\n\.Li ([a-z-]+)", file.read(), re.M)
+    check([int(number) for number, _ in table], list(range(NAME, CERTIFICATE + 1)), "numbers of the page")
+    with open(__file__, encoding="utf-8") as file:
+        provoked = set(re.findall(r'fails\(\w+, "[\w-]+", "([\w-]+)", [A-Z_]+', file.read()))
+    check(sorted(provoked), sorted(word for _, word in table), "steps that fail in a test")
 
 
 def test_part_names():
