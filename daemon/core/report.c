@@ -129,6 +129,9 @@ void report_event(struct exchange *exchange, const struct store_event *e)
 	case STORE_FORGOTTEN:
 		log_warn("store.forgotten", kv_str("words", e->why.words));
 		break;
+	case STORE_HISTORY:
+		log_warn("store.history", kv_i64("keeps_s", e->ms / 1000));
+		break;
 	case STORE_HELD_FAR:
 		log_warn("item.held_far", kv_u64("seq", e->sequence),
 			 kv_str("words", e->why.words));

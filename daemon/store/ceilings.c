@@ -5,9 +5,6 @@
 #define SIZE_MS   10000 /* between two looks at a subscription's size */
 #define MARK_SPAN 256   /* positions that go together at the mark */
 #define MARK_LOOK 200
-#define MARK_WAIT_MS                                                                               \
-	5000 /* photos are deleted by another thread: what went is not seen at once                \
-	      */
 
 /* ---- by size */
 static void count_begin(struct expiring *e)

@@ -73,6 +73,22 @@ static void expire_subs(struct expiring *e)
 	}
 }
 
+/* debts are the last to go: the store has stood at the mark for a while, nothing is left that
+ * nobody is owed, and where it is the stories that fill it the history was shortened first */
+static bool debts_must_go(const struct expiring *e)
+{
+	struct tend *tend = e->tend;
+
+	if (tend_percent(e->items) < MARK_PERCENT) {
+		tend->marked_ms = 0;
+		return false;
+	}
+	if (tend->marked_ms == 0 || e->wall_ms < tend->marked_ms)
+		tend->marked_ms = e->wall_ms;
+	return !tend->wait && tend->clear && e->wall_ms - tend->marked_ms >= MARK_WAIT_MS &&
+	       (tend->bare || tend_items_percent(e->items) < MARK_PERCENT);
+}
+
 int items_expire(struct items *items, int64_t wall_ms)
 {
 	struct expiring e = { .items = items, .wall_ms = wall_ms, .left = LOOK_MAX };
@@ -88,7 +104,7 @@ int items_expire(struct items *items, int64_t wall_ms)
 	e.subdir = items_subs_now(items);
 	if (txn.r == 0)
 		expire_subs(&e);
-	if (txn.r == 0 && !e.more && !e.tend->wait && tend_percent(items) >= MARK_PERCENT)
+	if (txn.r == 0 && debts_must_go(&e) && !e.more)
 		expire_at_mark(&e);
 	r = items_end(items, &txn);
 	if (r < 0)

@@ -3,8 +3,11 @@
 #include "store/removal.h"
 
 #define ROUND_MS    INT64_C(3600000) /* between two rounds of the walks */
+#define PRESSED_MS  1000             /* while the stories fill the store */
 #define WALK_LOOK   300
 #define WALK_REMOVE 32
+#define HISTORY_LEAST_MS                                                                           \
+	INT64_C(3600000) /* who sends again within it is still known; then debts go */
 
 uint64_t removal_pages(const struct record *record)
 {
@@ -156,22 +159,39 @@ static bool item_there(struct txn *txn, uint64_t sequence)
 	return sequence != 0 && txn_get(txn, T_ITEMS, key_u64(&sequence), &value);
 }
 
-static bool story_old(struct txn *txn, struct slice value, int64_t before_ms)
+/* a row that is there for history's sake alone; when it was stored */
+static bool story_may_go(struct txn *txn, struct slice value, int64_t before_ms, int64_t *ret_ms)
 {
 	struct identity_row identity;
 	struct story_row story;
 
 	switch (stories_kind(value)) {
 	case STORY_IDENTITY:
-		return identity_parse(value, &identity) && identity.stored_ms < before_ms &&
-		       !item_there(txn, identity.sequence);
+		if (!identity_parse(value, &identity) || identity.stored_ms >= before_ms)
+			return false;
+		*ret_ms = identity.stored_ms;
+		return !item_there(txn, identity.sequence);
 	case STORY_STORY:
-		return story_parse(value, &story) && story.kill == 0 && story.held == 0 &&
-		       story.stored_ms < before_ms && !item_there(txn, story.newest) &&
-		       !item_there(txn, story.newest_released);
+		if (!story_parse(value, &story) || story.kill != 0 || story.held != 0 ||
+		    story.stored_ms >= before_ms)
+			return false;
+		*ret_ms = story.stored_ms;
+		return !item_there(txn, story.newest) && !item_there(txn, story.newest_released);
 	default:
 		return false;
 	}
+}
+
+/* true: it is too old. Of those that stay the oldest is remembered */
+static bool story_old(struct tend *tend, struct txn *txn, struct slice value, int64_t before_ms)
+{
+	int64_t most_ms = tend->oldest_ms > before_ms ? tend->oldest_ms : before_ms, stored_ms;
+
+	if (!story_may_go(txn, value, most_ms, &stored_ms))
+		return false;
+	if (stored_ms >= before_ms)
+		tend->oldest_ms = stored_ms;
+	return stored_ms < before_ms;
 }
 
 /* what is merged meanwhile is not looked at, and what is still in `fresh` is in the next round */
@@ -192,7 +212,7 @@ static void walk_stories(struct tend *tend, struct removal *removal, int64_t bef
 	cur_open(&cur, txn, T_STORIES);
 	more = tend->story_more ? cur_seek(&cur, slice_of(tend->story, 32)) : cur_first(&cur);
 	for (; more && looked < WALK_LOOK && n < WALK_REMOVE; more = cur_next(&cur), looked++) {
-		if (cur.key.n == 32 && story_old(txn, cur.value, before_ms))
+		if (cur.key.n == 32 && story_old(tend, txn, cur.value, before_ms))
 			memcpy(found[n++], cur.key.p, 32);
 	}
 	tend->story_more = more && cur.key.n == 32;
@@ -201,26 +221,71 @@ static void walk_stories(struct tend *tend, struct removal *removal, int64_t bef
 	cur_close(&cur);
 	for (unsigned i = 0; i < n; i++)
 		txn_del(txn, T_STORIES, slice_of(found[i], 32));
-	if (!tend->story_more)
+	if (!tend->story_more) {
 		tend->walk = WALK_RECEIPTS;
+		tend->looked = true;
+	}
+}
+
+/* ---- pressure: a history that fills the store is shortened, by a quarter of what it goes back */
+static bool pressed(const struct items *items)
+{
+	return tend_items_percent(items) >= PRESSURE_PERCENT;
+}
+
+bool walk_presses(const struct items *items, const struct tend *tend)
+{
+	return pressed(items) && tend->walk != WALK_REST;
+}
+
+static void shorten(struct removal *removal, struct tend *tend, int64_t now_ms)
+{
+	int64_t keep_ms = removal->items->times.history_keep_ms;
+	int64_t least_ms = keep_ms < HISTORY_LEAST_MS ? keep_ms : HISTORY_LEAST_MS;
+	int64_t age_ms = tend->oldest_ms == INT64_MAX ? 0 : now_ms - tend->oldest_ms;
+	struct store_event event = { .kind = STORE_HISTORY };
+
+	if (!tend->looked)
+		return;
+	tend->bare = age_ms <= least_ms;
+	if (tend->bare)
+		return;
+	tend->history_ms = age_ms / 4 * 3 > least_ms ? age_ms / 4 * 3 : least_ms;
+	event.ms = tend->history_ms;
+	items_note(removal->items, removal->txn, &event);
+}
+
+static bool round_is_due(const struct items *items, struct tend *tend, int64_t now_ms)
+{
+	int64_t rest_ms = tend->walked_ms == 0 ? INT64_MAX : now_ms - tend->walked_ms;
+
+	if (!pressed(items)) {
+		tend->bare = false;
+		tend->history_ms = 0;
+	}
+	return rest_ms < 0 || rest_ms >= ROUND_MS ||
+	       (pressed(items) && !tend->bare && rest_ms >= PRESSED_MS);
 }
 
 void walk_step(struct removal *removal, struct tend *tend, int64_t now_ms, int64_t keep_ms)
 {
-	int64_t history_ms = now_ms - removal->items->times.history_keep_ms;
+	struct items *items = removal->items;
+	int64_t history_ms =
+		now_ms - (tend->history_ms != 0 ? tend->history_ms : items->times.history_keep_ms);
 
 	switch (tend->walk) {
 	case WALK_REST:
-		if (tend->walked_ms == 0 || now_ms - tend->walked_ms >= ROUND_MS ||
-		    now_ms < tend->walked_ms)
+		if (round_is_due(items, tend, now_ms))
 			tend->walk = WALK_ITEMS;
 		tend->sequence = 0;
+		tend->oldest_ms = INT64_MAX;
+		tend->looked = false;
 		break;
 	case WALK_ITEMS:
 		walk_items(tend, removal, keep_ms);
 		break;
 	case WALK_HELD: /* withheld: its own whole keep, whatever stands in the store */
-		walk_held(tend, removal, now_ms - removal->items->times.keep_ms);
+		walk_held(tend, removal, now_ms - items->times.keep_ms);
 		break;
 	case WALK_STORIES:
 		walk_stories(tend, removal, history_ms);
@@ -229,6 +294,8 @@ void walk_step(struct removal *removal, struct tend *tend, int64_t now_ms, int64
 		if (!receipts_forget(removal->txn, &tend->receipts, history_ms, WALK_LOOK)) {
 			tend->walk = WALK_REST;
 			tend->walked_ms = now_ms;
+			if (pressed(items))
+				shorten(removal, tend, now_ms);
 		}
 		break;
 	}

@@ -20,6 +20,7 @@ void removal_item(struct removal *removal, uint64_t sequence,
 		  uint64_t position); /* position 0: it has none */
 void removal_tell(const struct removal *removal);
 
-/* one bounded step of one walk; a round an hour. keep_ms: what was stored before it has outlived
- * its keep */
+/* one bounded step of one walk; a round an hour, and one after the other while the stories press:
+ * each leaves a shorter history. keep_ms: what was stored before it has outlived its keep */
 void walk_step(struct removal *removal, struct tend *tend, int64_t now_ms, int64_t keep_ms);
+bool walk_presses(const struct items *items, const struct tend *tend); /* go on at once */

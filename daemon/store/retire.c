@@ -231,7 +231,8 @@ static int retire_step(struct items *items, struct tend *tend, int64_t now_ms)
 		return r;
 	}
 	tend->freed = tend->freed || removal.items_n > 0;
-	return more || removal.items_n > 0;
+	tend->clear = !more && removal.items_n == 0;
+	return !tend->clear || walk_presses(items, tend);
 }
 
 int items_retire(struct items *items, int64_t wall_ms)

@@ -28,6 +28,7 @@ enum store_event_kind {
 	STORE_VANISHED,  /* a subscription or partner that the configuration no longer has: frozen;
 			    .why names it; daily */
 	STORE_FORGOTTEN, /* it is forgotten: orphan-keep is over or the operator said so */
+	STORE_HISTORY,   /* it fills the store and is shortened: .ms */
 	STORE_HELD_FAR,  /* embargo further off than embargo-ahead: .sequence */
 	STORE_FATAL,     /* outcome of a commit unsure, or the disk failed: exit 74. .why */
 };

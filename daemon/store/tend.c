@@ -25,12 +25,15 @@ void tend_free(struct items *items)
 	free(tend);
 }
 
+unsigned tend_items_percent(const struct items *items)
+{
+	return items->used_fake_percent > 0 ? items->used_fake_percent
+					    : marks_percent(&items->marks, items->used_pages);
+}
+
 unsigned tend_percent(const struct items *items)
 {
-	unsigned photos = atomic_load(&items->photos_percent);
-	unsigned percent = items->used_fake_percent > 0
-				   ? items->used_fake_percent
-				   : marks_percent(&items->marks, items->used_pages);
+	unsigned photos = atomic_load(&items->photos_percent), percent = tend_items_percent(items);
 
 	return percent > photos ? percent : photos;
 }

@@ -10,6 +10,8 @@
 
 #define PRESSURE_PERCENT 80 /* of size: keep is shortened */
 #define MARK_PERCENT     90 /* the oldest debts go */
+/* photos are deleted by another thread, and readers need a moment: what goes is not seen at once */
+#define MARK_WAIT_MS 5000
 
 enum tend_walk { WALK_REST, WALK_ITEMS, WALK_HELD, WALK_STORIES, WALK_RECEIPTS };
 
@@ -47,9 +49,17 @@ struct tend {
 	unsigned n, turn;
 	bool wait; /* a slice went at the mark: what that frees is not seen before retirement ran */
 	int64_t mark_ms; /* when */
+	/* before debts go at the mark, all else went */
+	int64_t marked_ms;  /* since when the store stands at the mark; 0 = it does not */
+	bool clear;         /* retirement found nothing more that nobody is owed */
+	bool bare;          /* the history cannot be shortened any further */
+	bool looked;        /* the round saw all stories */
+	int64_t history_ms; /* the history that is kept under pressure; 0 = as configured */
+	int64_t oldest_ms;  /* the oldest that a round left; INT64_MAX = none */
 };
 struct tend *tend_of(struct items *items);        /* NULL: out of memory */
 unsigned tend_percent(const struct items *items); /* the fuller of the two environments */
+unsigned tend_items_percent(const struct items *items);
 int64_t tend_now(const struct items *items,
 		 int64_t wall_ms); /* no later than a trusted clock says */
 

@@ -325,7 +325,13 @@ static void at_the_mark_the_oldest_of_all_goes(void **state)
 	fx_items(fx, "x", 5, "a");
 	fx_items(fx, "y", 1000, "b");
 	fx_maintain(fx);
+	items_usage_fake(fx->items, 85); /* no history to shorten */
+	for (unsigned s = 0; s < 3; s++)
+		fx_maintain(fx);
 	items_usage_fake(fx->items, 90);
+	fx_maintain(fx);
+	assert_int_equal(fx_claim(fx, def.subs[0].number).expired, 0); /* it only came there */
+	fx_advance(fx, 5000);
 	while (items_expire(fx->items, fx->wall_ms) == 1)
 		;
 	assert_int_equal(fx_claim(fx, def.subs[0].number).expired, 5);
@@ -334,6 +340,42 @@ static void at_the_mark_the_oldest_of_all_goes(void **state)
 	while (items_expire(fx->items, fx->wall_ms) == 1)
 		;
 	assert_in_range(fx_claim(fx, def.subs[1].number).expired, 50, 300);
+	items_usage_fake(fx->items, 0);
+	fx_maintain(fx);
+}
+
+/* known stories fill the store: the history goes down to an hour, and no debt is touched before */
+static void history_goes_before_debts(void **state)
+{
+	struct fx *fx = *state;
+	uint32_t sub = fx_sub(fx, "*", true);
+	uint64_t all;
+
+	fx_items(fx, "x", 60, "a");
+	for (uint64_t i = 1; i <= 60; i++)
+		fx_ack(fx, sub, i);
+	fx_advance(fx, 30 * DAY);
+	fx_items(fx, "y", 60, "a");
+	for (uint64_t i = 61; i <= 120; i++)
+		fx_ack(fx, sub, i);
+	fx_advance(fx, 10 * DAY);
+	fx_items(fx, "z", 5, "a"); /* owed */
+	for (unsigned i = 0; i < 10; i++)
+		fx_maintain(fx);
+	all = fx_entries(fx, T_STORIES) + 2 * fx_entries(fx, T_FRESH);
+	assert_int_equal(all, 250);
+	items_usage_fake(fx->items, 85);
+	for (unsigned i = 0; i < 3 && fx_told(fx, STORE_HISTORY) == NULL; i++)
+		fx_maintain(fx);
+	assert_int_equal(fx_told(fx, STORE_HISTORY)->ms / DAY, 30); /* of 40 days three quarters */
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_STORIES), 130);
+	for (unsigned i = 0; i < 60; i++) {
+		fx_advance(fx, 1000);
+		fx_maintain(fx);
+	}
+	assert_in_range(fx_entries(fx, T_STORIES) + 2 * fx_entries(fx, T_FRESH), 10, 15);
+	assert_int_equal(fx_claim(fx, sub).expired, 0);
 	items_usage_fake(fx->items, 0);
 	fx_maintain(fx);
 }
@@ -351,6 +393,7 @@ int main(void)
 		T(held_never_withheld_with_keep),
 		T(held_ones_that_were_killed_go),
 		T(history_ends),
+		T(history_goes_before_debts),
 		T(old_debts_expire_kills_last),
 		T(a_clock_that_jumps_expires_nothing),
 		T(too_large_a_backlog_expires_oldest_first),
