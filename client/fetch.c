@@ -1,6 +1,7 @@
 #include "client/fetch.h"
 #include "base/hash.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -188,6 +189,7 @@ int fetch_want(struct fetches *fetches, const struct envelope_part *part, bool f
 		r = begin(fetches, part, &fetch, why);
 	if (r < 0)
 		return r;
+	assert(fetch != NULL);
 	fetch->users++;
 	fetch->flash = fetch->flash || flash;
 	*ret = fetch;

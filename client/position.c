@@ -80,9 +80,8 @@ void position_note(struct position *position, uint64_t at)
 
 void position_flush(struct position *position)
 {
-	if (position->dirty)
-		fdatasync(position->fd);
-	position->dirty = false;
+	if (position->dirty) /* if it fails, the next flush tries again */
+		position->dirty = fdatasync(position->fd) < 0;
 }
 
 void position_close(struct position *position)

@@ -125,7 +125,7 @@ enum nx_retry { NX_NEVER = 0, NX_LATER = 1 };
 /* clang-format on */
 
 enum nx_error {
-#define X(name, code, word, retry) name = code,
+#define X(name, code, word, retry) name = (code),
 	NX_ERRORS(X)
 #undef X
 };

@@ -179,7 +179,8 @@ void js_words(struct js_in *in, const char *key, char *to, size_t size)
 
 	if (text.n > 256)
 		bad(in, key, "more than 256 octets");
-	while (!in->bad && (letter = utf8_letter(text, NULL)) > 0 && n + letter < size) {
+	while (!in->bad && text.p != NULL && (letter = utf8_letter(text, NULL)) > 0 &&
+	       n + letter < size) {
 		memcpy(to + n, text.p, letter);
 		if (has_control(slice_of(text.p, letter)))
 			to[n] = ' ';

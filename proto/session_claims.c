@@ -6,7 +6,7 @@
 static struct claim *claim_add(struct claims *claims, const char *name, uint32_t number)
 {
 	unsigned cap = claims->cap == 0 ? 4 : 2 * claims->cap;
-	struct claim *bigger = claims->list, *claim;
+	struct claim *bigger, *claim;
 
 	if (claims->n == claims->cap) {
 		bigger = reallocarray(claims->list, cap, sizeof(*claims->list));

@@ -1,5 +1,6 @@
 /* octets in: frames are cut out of the stream, judged by their headers, and handed to who knows
  * them */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "proto/session_priv.h"
@@ -171,6 +172,7 @@ static int hear(struct session *session, const struct frame *frame, struct sessi
 	r = msg_read(frame, &msg, &why);
 	if (r < 0)
 		return broken(session, r, "%s", why.words);
+	assert(hears[frame->type] != NULL); /* msg_read() knows no other type */
 	return hears[frame->type](session, &msg, ev);
 }
 

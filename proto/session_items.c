@@ -1,4 +1,5 @@
 /* items of the peer: their octets gathered, withdrawn, dropped; the credit that we give for them */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "proto/session_priv.h"
@@ -64,6 +65,7 @@ static int check_item(struct session *session, const struct item_head *head, siz
 
 static void drop(struct in_item *item, int code)
 {
+	assert(item != NULL);
 	if (!item->drop)
 		item->drop_code = code;
 	item->drop = true;

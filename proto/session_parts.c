@@ -1,4 +1,5 @@
 /* parts: NEEDs of the peer that we serve, NEEDs of ours that it serves */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "proto/session_priv.h"
@@ -41,6 +42,7 @@ static struct handle *make(struct handles *handles, uint64_t number)
 		if (place == NULL || handle->handle < place->handle)
 			place = handle;
 	}
+	assert(place != NULL); /* fewer are open than are kept */
 	handles->late += place->end - place->next;
 	*place = (struct handle){ .handle = number, .state = HANDLE_OPEN };
 	handles->last = number;

@@ -9,6 +9,8 @@ cd "$(dirname "$0")/.." || exit 2
 : "${B:=build}" "${TEST_S:=120}" "${SYSTEM_S:=900}"
 export B
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}"
+# a race ends the program at once, in words; what is not ours is listed with its reason
+export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:exitcode=66:second_deadlock_stack=1}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/newsxd-run.XXXXXX") || exit 2
 trap 'rm -rf "$scratch"' EXIT

@@ -7,6 +7,8 @@
 #                            that stays full; make mutants: daemons that break the promise must be caught.
 #                            FLIPS=1000 check-fault ONLY=flip, INJECT=all check-system: the long ones of those.
 #                            Each says its SEED, which repeats it
+#   make analyze             gcc -fanalyzer, clang-tidy and cppcheck: none may find anything
+#   make check-threads       system tests and what has threads, under the thread sanitizer
 #   make fuzz FUZZ_S=60      libFuzzer, so many seconds for each target (NAME=frame: that one)
 
 ONLY      ?=
@@ -67,6 +69,8 @@ soak: all
 	@B=$(B) MINUTES=$(MINUTES) python3 tests/fault/soak.py
 mutants:
 	@python3 tests/fault/mutants/mutants.py
+analyze:
+	@tests/analyze.sh
 
 # ---- fuzz targets: with replay.c they are plain programs; with clang's libFuzzer (.fuzz) they search
 FUZZ_SRC   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
@@ -93,7 +97,7 @@ fuzz:
 # ---- check: tests/run.sh runs what it is given and counts
 LINT       := $(sort $(wildcard tests/lint/*.sh))
 SYSTEM     := $(wildcard tests/system/run.py)
-RUN         = B=$(B) TEST_S=$(TEST_S) SYSTEM_S=$(SYSTEM_S) SAN=$(SAN) tests/run.sh
+RUN         = B=$(B) TEST_S=$(TEST_S) SYSTEM_S=$(SYSTEM_S) SAN=$(SAN)$(TSAN) tests/run.sh
 
 deps:
 	@tests/deps.sh check
@@ -117,6 +121,13 @@ check-fuzz: $(call only,$(FUZZ_BIN))
 	@$(RUN) $^
 check-system: all $(SHIMS)
 	@$(RUN) $(SYSTEM)
+# what threads share, under the thread sanitizer: the whole daemon, and the rooms that have threads
+THREADS_IN := daemon/store/ daemon/base/ test_full_store
+THREADED   := $(foreach t,$(UNIT_BIN) $(FAULT_BIN),$(if $(strip $(foreach w,$(THREADS_IN),$(findstring $(w),$(t)))),$(t)))
+check-threads: deps
+	@$(MAKE) --no-print-directory TSAN=1 run-threads
+run-threads: all $(SHIMS) $(THREADED)
+	@$(RUN) $(THREADED) $(SYSTEM)
 check-lint lint:
 	@$(RUN) $(call only,$(LINT))
 
@@ -174,5 +185,5 @@ install: all
 	for users in $(wildcard systemd/*.sysusers); do \
 		install -D -m 0644 $$users $(DESTDIR)$(SYSUSERSDIR)/newsxd.conf; done
 
-.PHONY: power shims mutants torture soak fuzz deps deps-build check check-programs check-unit check-scene check-fault check-fuzz \
-	check-system check-lint lint demo bench hostile format install
+.PHONY: power shims mutants analyze torture soak fuzz deps deps-build check check-programs check-unit check-scene check-fault check-fuzz \
+	check-threads run-threads check-system check-lint lint demo bench hostile format install

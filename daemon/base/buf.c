@@ -26,7 +26,7 @@ static int fail(struct buf *buf, int r)
 
 static void to_front(struct buf *buf)
 {
-	if (buf->start == 0)
+	if (buf->start == 0 || buf->p == NULL)
 		return;
 	memmove(buf->p, buf->p + buf->start, buf_len(buf));
 	buf->end -= buf->start;

@@ -48,8 +48,8 @@ void base64_of(const void *p, size_t n, char *to)
 		u |= left > 2 ? at[i + 2] : 0;
 		*to++ = letters[u >> 18];
 		*to++ = letters[u >> 12 & 63];
-		*to++ = left > 1 ? letters[u >> 6 & 63] : '=';
-		*to++ = left > 2 ? letters[u & 63] : '=';
+		*to++ = (char)(left > 1 ? letters[u >> 6 & 63] : '=');
+		*to++ = (char)(left > 2 ? letters[u & 63] : '=');
 	}
 	*to = '\0';
 }

@@ -46,7 +46,7 @@ static int look(const char *place, const char *what, const char *path, struct st
 static int look_key(const struct conf *conf, struct why *why)
 {
 	const char *place = conf_place(conf, conf->node_key);
-	struct stat st;
+	struct stat st = { 0 };
 	int r = look(place, "key", conf->node_key, &st, why);
 
 	if (r < 0)

@@ -248,8 +248,8 @@ static int one_setting(struct into *into, const struct setting *setting)
 		return 0;
 	if (setting->fallback == NULL)
 		return refuse(reading, where, "%s %s has no '%s'",
-			      conf_sections[setting->section].name, into->seen->title,
-			      setting->name);
+			      conf_sections[setting->section].name,
+			      into->seen ? into->seen->title : "", setting->name);
 	if (*setting->fallback == '\0' && setting_is_list(setting))
 		return 0;
 	where.file = 0; /* a path that nobody gave begins where the first file lies */

@@ -157,7 +157,7 @@ static void not_plain(struct lex *lex, const uint8_t *begin)
 	size_t n = 0;
 
 	for (const uint8_t *p = begin; p < lex->end && !blank(*p) && n < sizeof(shown) - 1; p++)
-		shown[n++] = *p >= 0x20 && *p < 0x7f ? (char)*p : '?';
+		shown[n++] = (char)(*p >= 0x20 && *p < 0x7f ? *p : '?');
 	shown[n] = '\0';
 	if (*begin == 0xef && lex->at == 1)
 		bad(lex, "the file begins with a byte order mark: save it as UTF-8 without one");

@@ -212,7 +212,7 @@ static unsigned least_of(unsigned a, unsigned b, unsigned c)
 /* how many letters to add, drop or change until one is the other */
 static unsigned distance(struct slice a, const char *b)
 {
-	unsigned row[NEAR_MAX + 1], n = (unsigned)strlen(b);
+	unsigned row[NEAR_MAX + 1] = { 0 }, n = (unsigned)strlen(b);
 
 	if (a.n > NEAR_MAX || n > NEAR_MAX)
 		return NEAR_MAX;

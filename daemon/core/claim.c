@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/settle.h"
+#include <assert.h>
 #include <stdlib.h>
 
 enum { LOOK_AT_ONCE = 65536, FETCH_ITEMS = 32, FETCH_OCTETS = 256 * 1024, OWE_AGAIN_MS = 60000 };
@@ -72,6 +73,7 @@ static void say_subscribed(struct claim *claim)
 		.expired = claim->ask.expired,
 	};
 
+	assert(claim->feed != NULL);
 	memcpy(subscribed.name, claim->feed->name, sizeof(subscribed.name));
 	claim->open = true;
 	if (claim_line(link->exchange))

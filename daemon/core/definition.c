@@ -66,7 +66,7 @@ int definition_make(const struct conf *conf, struct store_define *ret)
 
 void definition_done(struct store_define *define)
 {
-	for (unsigned i = 0; i < define->subscriptions_n; i++) {
+	for (unsigned i = 0; define->subscriptions != NULL && i < define->subscriptions_n; i++) {
 		free((char *)define->subscriptions[i].channels);
 		free((char *)define->subscriptions[i].rights);
 	}

@@ -195,7 +195,7 @@ const struct store_part *delivery_part(struct link *link, const struct need *nee
 	struct delivery_part *given = part_given(link, need->sha256, need->length);
 	uint64_t size = given == NULL ? 0 : given->part->size;
 
-	if (need->offset >= size || need->length > size - need->offset)
+	if (given == NULL || need->offset >= size || need->length > size - need->offset)
 		return NULL;
 	given->delivery->budget -= need->length;
 	*ret_id = given->delivery->id;

@@ -1,5 +1,6 @@
 #include "core/exchange.h"
 #include "base/log.h"
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -94,6 +95,7 @@ int exchange_adopt(struct exchange *exchange, const struct conf *conf,
 	for (unsigned i = 0; i < define->partners_n; i++) {
 		struct partner *partner = partner_by_number(exchange, define->partners[i].number);
 
+		assert(partner != NULL); /* it was added above */
 		partner->conf = &conf->partners[i];
 		snprintf(partner->name, sizeof(partner->name), "%s", conf->partners[i].name);
 	}
@@ -101,6 +103,7 @@ int exchange_adopt(struct exchange *exchange, const struct conf *conf,
 		struct feed *feed =
 			exchange_feed_by_number(exchange, define->subscriptions[i].number);
 
+		assert(feed != NULL);
 		feed->conf = &conf->subscriptions[i];
 		snprintf(feed->name, sizeof(feed->name), "%s", conf->subscriptions[i].name);
 	}

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "core/pull_priv.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum {
@@ -61,6 +62,7 @@ void want_off(struct want *want)
 {
 	struct pull *pull = want->pull;
 
+	assert(pull != NULL);
 	*want->at = want->next;
 	if (want->next != NULL)
 		want->next->at = want->at;

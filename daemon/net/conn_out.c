@@ -3,6 +3,7 @@
  *
  * What is being said stands in the loop's room; what the line does not take goes to conn->out.
  */
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <openssl/err.h>
@@ -102,6 +103,7 @@ static void keep(struct conn *conn, const struct saying *say)
 		conn_end(conn, CONN_ERROR);
 		return;
 	}
+	assert(say->p != NULL);
 	memcpy(conn->out, say->p + say->start, left);
 	conn->out_start = 0;
 	conn->out_end = left;

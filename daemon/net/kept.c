@@ -49,7 +49,9 @@ int kept_take(struct kept **ret)
 	const char *count = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
 	const char *names = getenv("LISTEN_FDNAMES");
 	struct kept *kept = calloc(1, sizeof(*kept));
-	int n = count != NULL && pid != NULL && atoll(pid) == getpid() ? atoi(count) : 0;
+	int n = count != NULL && pid != NULL && strtoll(pid, NULL, 10) == getpid()
+			? (int)strtol(count, NULL, 10)
+			: 0;
 
 	if (kept == NULL)
 		return NX_ENOMEM;

@@ -2,6 +2,7 @@
  * listen.c - see listen.h: the doors, and when they are open. Who has come in but is not proven yet
  * is in guest.c.
  */
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -188,11 +189,12 @@ static int door_open(struct listen *listen, struct kept *kept, struct door *door
 {
 	struct sockaddr_storage bound = { 0 };
 	socklen_t n = sizeof(bound);
-	struct addrinfo *info;
+	struct addrinfo *info = NULL;
 	int r = resolve(address, &info, why), fd;
 
 	if (r < 0)
 		return r;
+	assert(info != NULL);
 	fd = door_socket(kept, info);
 	if (fd < 0 || getsockname(fd, (struct sockaddr *)&bound, &n) < 0) {
 		r = why_set(why, NX_ESYS, "cannot listen on %s: %s%s", address, strerror(errno),

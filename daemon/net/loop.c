@@ -1,6 +1,7 @@
 /* loop.c - see loop.h. A turn: wait, all callbacks, then what was left for the end of the turn. */
 #include "net/loop_priv.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
@@ -78,12 +79,14 @@ void later_at_free(struct loop *loop, struct later *later, loop_fn *fn, void *ar
 	list_add(&loop->free_end, later, fn, arg);
 }
 
-static void later_run(struct later *later)
+static void run_first(struct later_list *list)
 {
-	loop_fn *fn = later->fn;
+	struct later *later = list->first;
+	loop_fn *fn = later->fn; /* NOLINT: clang takes it for the one that was freed before it */
 	void *arg = later->arg;
 	bool own = later->own;
 
+	assert(later->in == list && later->prev == NULL);
 	later_drop(later);
 	if (own)
 		free(later);
@@ -106,7 +109,7 @@ static void end_of_turn(struct loop *loop)
 		return;
 	later_add(loop, &end, mark, &done);
 	while (!done)
-		later_run(loop->turn_end.first);
+		run_first(&loop->turn_end);
 }
 
 void loop_free(struct loop **loop)
@@ -114,9 +117,9 @@ void loop_free(struct loop **loop)
 	if (*loop == NULL)
 		return;
 	while ((*loop)->free_end.first != NULL)
-		later_run((*loop)->free_end.first);
+		run_first(&(*loop)->free_end);
 	while ((*loop)->turn_end.first != NULL)
-		later_run((*loop)->turn_end.first);
+		run_first(&(*loop)->turn_end);
 	event_base_free((*loop)->base);
 	free(*loop);
 	*loop = NULL;

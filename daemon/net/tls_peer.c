@@ -34,7 +34,7 @@ static void common_name(X509 *certificate, char *to, size_t size)
 			n--;
 	}
 	for (i = 0; i < n; i++)
-		to[i] = utf8[i] < 0x20 || utf8[i] == 0x7f ? '?' : (char)utf8[i];
+		to[i] = (char)(utf8[i] < 0x20 || utf8[i] == 0x7f ? '?' : utf8[i]);
 	to[n] = '\0';
 	OPENSSL_free(utf8);
 }

@@ -141,7 +141,6 @@ static int verify(const struct trusts *trusts, const struct trust *trust, X509 *
 		goto out;
 	if (*trusts->suspect)
 		X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_NO_CHECK_TIME);
-	r = 0;
 	if (X509_verify_cert(ctx) != 1) {
 		error = X509_STORE_CTX_get_error(ctx);
 		depth = X509_STORE_CTX_get_error_depth(ctx);

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "store/items.h"
+#include <assert.h>
 
 static void hash_more(struct slice octets, void *arg)
 {
@@ -112,6 +113,7 @@ void parts_append(struct photos *photos, struct txn *txn, struct store_part_appe
 	append->req.code = r;
 	if (r < 0)
 		return;
+	assert(active != NULL);
 	sha256_add(active->sha, octets.p, octets.n);
 	active->hashed = append->committed = row.committed;
 	row.touched_ms = wall_ms;

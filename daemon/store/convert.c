@@ -4,6 +4,7 @@
 #include "store/items_priv.h"
 #include "store/photos.h"
 #include "store/stage.h"
+#include <assert.h>
 
 #include <inttypes.h>
 
@@ -20,10 +21,12 @@ static const struct convert_step *step_from(const struct convert_formats *format
  * copy away anyhow */
 static int run_step(struct db *db, const struct convert_step *step, struct why *why)
 {
-	unsigned meta = step->env == COPY_ITEMS ? (unsigned)T_META : (unsigned)P_META;
 	uint8_t format[4];
 	struct txn txn;
+	unsigned meta;
 
+	assert(step != NULL); /* all_steps_known() came first */
+	meta = step->env == COPY_ITEMS ? (unsigned)T_META : (unsigned)P_META;
 	pack_u32(format, step->from + 1);
 	txn_begin(&txn, db, TXN_WRITE);
 	if (txn.r == 0)

@@ -63,7 +63,7 @@ int items_doomed(struct items *items, uint64_t **ret, size_t *ret_n)
 	if (txn.r == 0 && room > 0 && (parts = calloc(room, sizeof(*parts))) == NULL)
 		txn.r = NX_ENOMEM;
 	cur_open(&cur, &txn, T_DOOMED);
-	for (bool ok = cur_first(&cur); ok && n < room; ok = cur_next(&cur))
+	for (bool ok = parts != NULL && cur_first(&cur); ok && n < room; ok = cur_next(&cur))
 		parts[n++] = u64_of(cur.key);
 	cur_close(&cur);
 	if (txn_end(&txn) < 0) {

@@ -323,11 +323,11 @@ static int sub_row_parse(struct txn *txn, struct slice key, struct slice value, 
 	filter_get(txn, sub->number, sub->generation, &channels, &filter);
 	filter_get(txn, sub->number, FILTER_RIGHTS, &rights, &filter);
 	sub->channels = copy(channels);
-	sub->rights = copy(rights);
-	if (sub->channels != NULL && sub->rights != NULL)
+	sub->rights = sub->channels != NULL ? copy(rights) : NULL;
+	if (sub->rights != NULL)
 		return 0;
 	free(sub->channels);
-	free(sub->rights);
+	sub->channels = NULL;
 	return NX_ENOMEM;
 }
 

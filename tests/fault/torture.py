@@ -40,7 +40,7 @@ def kills(x, n, noise, counts):
 
 
 def torture(n, seed):
-    sections, counts = {"store": 'keep = "1s"', "log": 'level = "info" item-lines = 0'}, Counts()
+    sections, counts = {"store": 'keep = "1s" history-keep = "1min"', "log": 'level = "info" item-lines = 0'}, Counts()
     with Exchange(PARTNERS, SUBSCRIPTIONS, sections, size="256MiB") as x:
         world = World(x, seed)
         publishers, readers = [Publisher(world, w) for w in ("kpl", "afp")], [Reader(world, w) for w in READERS]
