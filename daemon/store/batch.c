@@ -221,15 +221,36 @@ static bool over_share(struct share *shares, unsigned *n, uint32_t partner)
 	return ++shares[i].n > PARTNER_MAX;
 }
 
+/*
+ * Would its worst case pass its mark only because of those before it? Then it waits for the next
+ * batch, when they are known to have taken far less. One that does not fit alone comes along, and
+ * is refused.
+ */
+static bool fits_next_time(const struct items *items, const struct store_req *req,
+			   uint64_t *worst_so_far)
+{
+	uint64_t worst = worst_pages(req);
+
+	if (!items_room(items, mark_of(req), BATCH_PAGES + worst))
+		return false;
+	if (!items_room(items, mark_of(req), BATCH_PAGES + *worst_so_far + worst))
+		return true;
+	*worst_so_far += worst;
+	return false;
+}
+
 unsigned items_batch_size(const struct items *items, const struct store_req *list)
 {
 	struct share shares[REQUESTS_MAX];
 	bool shared = two_partners(list);
 	unsigned n = 0, shares_n = 0, pages = 0;
+	uint64_t worst = 0;
 
-	(void)items;
 	for (; list != NULL && n < REQUESTS_MAX; list = list->next, n++) {
 		const struct store_put *put = (const struct store_put *)list;
+
+		if (fits_next_time(items, list, &worst))
+			break;
 
 		if (is_put(list) && shared && over_share(shares, &shares_n, put->partner))
 			break;

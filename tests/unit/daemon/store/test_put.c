@@ -388,6 +388,29 @@ static void a_batch_has_its_bounds(void **state)
 	free(p);
 }
 
+/* the worst case of a batch is far more than what it takes: a store that has room must not refuse
+ * for it */
+static void a_batch_is_cut_before_it_refuses(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_put p[200];
+	const uint32_t alone[] = { 1, 1 };
+	unsigned n;
+
+	items_usage_fake(fx->items, 93);
+	n = items_batch_size(fx->items, chain(p, 200, alone, "x"));
+	assert_in_range(n, 1, 199);
+	p[n - 1].put.req.next = NULL;
+	assert_int_equal(items_batch(fx->items, &p[0].put.req, fx->boot_ms, fx->wall_ms), 0);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(fx_given(&p[i].put).code, 0);
+	items_usage_fake(fx->items, 96); /* now it is full: all are told at once */
+	assert_int_equal(items_batch_size(fx->items, chain(p, 200, alone, "x")), 200);
+	assert_int_equal(items_batch(fx->items, &p[0].put.req, fx->boot_ms, fx->wall_ms), 0);
+	for (unsigned i = 0; i < 200; i++)
+		assert_int_equal(p[i].put.req.code, NX_EFULL);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
@@ -414,6 +437,7 @@ int main(void)
 		T(marks_leave_room_for_flash),
 		T(a_faked_figure_counts),
 		T(a_batch_has_its_bounds),
+		T(a_batch_is_cut_before_it_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
