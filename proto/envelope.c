@@ -287,14 +287,35 @@ static void set_name(const char *name, char *copy, size_t size)
 	copy[n] = '\0';
 }
 
+/* in memory exactly as large as it is: an item may wait for long */
+static int handed_over(const struct js_out *out, uint8_t *large, size_t ceiling, uint8_t **ret,
+		       size_t *ret_n)
+{
+	int r = out->full || out->n > ceiling ? NX_EBIGENV : 0;
+
+	if (r == 0)
+		*ret = malloc(out->n);
+	if (r == 0 && *ret == NULL)
+		r = NX_ENOMEM;
+	if (r == 0)
+		memcpy(*ret, out->p, out->n);
+	*ret_n = out->n;
+	free(large);
+	return r;
+}
+
+/* what comes along may need an escape where it had none before (DEL); ours are five short names */
+static size_t room_for(const struct envelope *envelope)
+{
+	return 6 * envelope->json_n + 5 * 6 * (NAME_MAX_ + 1) + 256;
+}
+
 int envelope_write(struct envelope *envelope, const struct envelope_stamp *stamp, size_t ceiling,
 		   uint8_t **ret, size_t *ret_n)
 {
-	/* what came may need an escape where it had none before (DEL); ours are five short names */
-	size_t room = 6 * envelope->json_n + 5 * 6 * (NAME_MAX_ + 1) + 256;
 	struct stamping say = { .stamp = stamp, .envelope = envelope };
+	uint8_t usual[4096], *large = NULL;
 	struct js *root;
-	uint8_t *whole;
 
 	*ret = NULL;
 	if (!stamp->trust_transport) {
@@ -306,24 +327,20 @@ int envelope_write(struct envelope *envelope, const struct envelope_stamp *stamp
 	set_name(stamp->origin, envelope->origin, sizeof(envelope->origin));
 	set_name(stamp->sender, envelope->sender, sizeof(envelope->sender));
 	set_name(stamp->received, envelope->received, sizeof(envelope->received));
-	say.out.p = malloc(room);
-	say.out.room = room;
-	if (say.out.p == NULL)
-		return NX_ENOMEM;
-	say_all(&say);
-	if (say.out.full || say.out.n > ceiling) {
-		free(say.out.p);
-		return NX_EBIGENV;
+	say.out.room = room_for(envelope);
+	if (say.out.room > sizeof(usual)) {
+		large = malloc(say.out.room);
+		if (large == NULL)
+			return NX_ENOMEM;
 	}
+	say.out.p = large == NULL ? usual : large;
+	say_all(&say);
 	root = envelope->json; /* several times as large as what was written, and the item may wait
 				  for long */
 	js_free(&root);
 	envelope->json = NULL;
-	whole = realloc(say.out.p, say.out.n);
 	envelope->hops++;
-	*ret = whole == NULL ? say.out.p : whole;
-	*ret_n = say.out.n;
-	return 0;
+	return handed_over(&say.out, large, ceiling, ret, ret_n);
 }
 
 static void out_part(struct js_out *out, const struct envelope_part *part)

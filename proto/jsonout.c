@@ -18,6 +18,11 @@ void out_raw(struct js_out *out, const char *text)
 	out_octets(out, slice_str(text));
 }
 
+static bool must_escape(uint8_t c)
+{
+	return c < 0x20 || c == 0x7f || c == '"' || c == '\\';
+}
+
 static void out_escaped(struct js_out *out, uint8_t c)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -31,19 +36,27 @@ static void out_escaped(struct js_out *out, uint8_t c)
 	}
 }
 
+/* octets of ASCII in front that mean themselves */
+static size_t plain_front(struct slice text)
+{
+	size_t n = 0;
+
+	while (n < text.n && text.p[n] < 0x80 && !must_escape(text.p[n]))
+		n++;
+	return n;
+}
+
 void out_string(struct js_out *out, struct slice text, bool plain)
 {
 	out_raw(out, "\"");
-	if (plain) {
-		out_octets(out, text);
-		text.n = 0;
-	}
 	while (text.n > 0) {
-		size_t n = utf8_letter(text, NULL);
+		size_t n = plain ? text.n : plain_front(text);
 
 		if (n == 0)
+			n = utf8_letter(text, NULL);
+		if (n == 0)
 			out_raw(out, "?");
-		else if (*text.p < 0x20 || *text.p == 0x7f || *text.p == '"' || *text.p == '\\')
+		else if (!plain && must_escape(*text.p))
 			out_escaped(out, *text.p);
 		else
 			out_octets(out, slice_of(text.p, n));
