@@ -224,6 +224,7 @@ static void conn_free(void *arg)
 	if (conn->in_cap > 0)
 		free(conn->in);
 	free(conn->out);
+	rate_dry(&conn->rate);
 	free(conn);
 }
 

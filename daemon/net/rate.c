@@ -3,6 +3,7 @@
 
 #include <linux/tcp.h> /* and not <netinet/tcp.h>, whose struct tcp_info ends too early */
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 static void set_lowat(struct rate *rate, int fd, uint32_t lowat)
@@ -66,6 +67,10 @@ void rate_add(struct rate *rate, const struct rate_line *line, int64_t now_ms)
 		rate->span_ms = RATE_SPAN_MS;
 	if (rate->span_ms > 4 * RATE_SPAN_MS)
 		rate->span_ms = 4 * RATE_SPAN_MS;
+	if (rate->points == NULL)
+		rate->points = calloc(RATE_POINTS, sizeof(*rate->points));
+	if (rate->points == NULL)
+		return; /* what was known holds */
 	drop_old(rate, now_ms);
 	rate->points[rate->n].at_ms = now_ms;
 	rate->points[rate->n++].acked = line->acked;
@@ -99,6 +104,8 @@ void rate_busy(struct rate *rate, int fd, int64_t now_ms)
 
 void rate_dry(struct rate *rate)
 {
+	free(rate->points);
+	rate->points = NULL;
 	rate->n = 0;
 }
 

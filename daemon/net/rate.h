@@ -19,10 +19,10 @@
 #define RATE_BATCH_MAX 65536
 
 struct rate {
-	struct {
+	struct rate_point {
 		int64_t at_ms;
 		uint64_t acked;
-	} points[RATE_POINTS];
+	} * points; /* RATE_POINTS of them while a measurement is on: most lines are quiet */
 	unsigned n;
 	int64_t span_ms, measured_ms;
 	uint64_t rate; /* octets a second; 0 = not known yet */
@@ -40,7 +40,7 @@ void rate_open(struct rate *rate, int fd);
 bool rate_ask(int fd, struct rate_line *ret);
 /* we have more to say than the line takes: measure, if it is time to */
 void rate_busy(struct rate *rate, int fd, int64_t now_ms);
-/* we have nothing to say: a measurement that began ends */
+/* we have nothing to say, or never will: a measurement that began ends, and its memory goes */
 void rate_dry(struct rate *rate);
 void rate_add(struct rate *rate, const struct rate_line *line, int64_t now_ms);
 

@@ -55,6 +55,8 @@ static void steady(void **state)
 		assert_int_equal(rate_slow(&rate, now_ms), rows[i].slow);
 		/* a minute later it is no longer trusted */
 		assert_int_equal(rate_small_max(&rate, now_ms + RATE_STALE_MS), 4096);
+		rate_dry(&rate);
+		assert_null(rate.points);
 	}
 }
 
@@ -74,6 +76,7 @@ static void buffers_fill_first(void **state)
 	assert_int_equal(rate_batch(&rate, now_ms), 16384); /* not sure yet: one frame at a time */
 	run(&rate, &line, &now_ms, 250000, 500);
 	assert_int_equal(rate.rate, 250000);
+	rate_dry(&rate);
 }
 
 static void the_kernel_knows_better_at_first(void **state)
@@ -86,6 +89,7 @@ static void the_kernel_knows_better_at_first(void **state)
 	line.acked = 200000;
 	rate_add(&rate, &line, 60);
 	assert_int_equal(rate.rate, 300000);
+	rate_dry(&rate);
 }
 
 static void weather_changes(void **state)
@@ -111,6 +115,7 @@ static void weather_changes(void **state)
 	assert_int_equal(rate.rate, 25000000);
 	run(&rate, &line, &now_ms, 250000, 100);
 	assert_int_equal(rate.rate, 250000);
+	rate_dry(&rate);
 }
 
 static void a_dead_line_is_slow_not_unknown(void **state)
@@ -124,6 +129,7 @@ static void a_dead_line_is_slow_not_unknown(void **state)
 	assert_int_equal(rate.rate, 1);
 	assert_int_equal(rate_small_max(&rate, now_ms), 1024);
 	assert_true(rate.n <= RATE_POINTS);
+	rate_dry(&rate);
 }
 
 int main(void)
