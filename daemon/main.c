@@ -24,7 +24,7 @@
 /* what is asked for on the command line; arg and json are of those that take them */
 struct asked {
 	const char *file, *arg;
-	bool json;
+	bool json, rate; /* were they given? */
 	unsigned long rate_mib;
 };
 
@@ -257,6 +257,7 @@ int main(int argc, char **argv)
 		} else if (c == 'j') {
 			asked.json = true;
 		} else if (c == 'r') {
+			asked.rate = true;
 			if (!copying_rate(optarg, &asked.rate_mib))
 				return usage(stderr, EX_USAGE);
 		} else if (c == 'd') {
@@ -273,7 +274,8 @@ int main(int argc, char **argv)
 			asked.arg = optarg;
 		}
 	}
-	if (asked.file == NULL || optind != argc)
+	if (asked.file == NULL || optind != argc || (asked.json && verb->fn != owed) ||
+	    (asked.rate && verb->fn != backup))
 		return usage(stderr, EX_USAGE);
 	return with_conf(verb, &asked);
 }

@@ -46,12 +46,14 @@ bool clockrule_look(struct clockrule *rule, int64_t boot_ms, int64_t wall_ms, bo
 	if (clockrule_good(rule))
 		why_set(why, 0, "the clock is trusted");
 	else if (rule->jumped)
-		why_set(why, NX_ECLOCK, "the wall clock stands %lld s from where it should",
+		why_set(why, NX_ECLOCK,
+			"the wall clock stands %lld s from where it should; embargoes wait: "
+			"if it is right, newsxd --config FILE --clock-ok",
 			(long long)(by / 1000));
 	else
 		why_set(why, NX_ECLOCK,
-			"at the start the clock was earlier than the last one stored, or a day "
-			"later");
+			"since the store was last open the clock went back, or on by more than "
+			"a day; embargoes wait: if it is right, newsxd --config FILE --clock-ok");
 	return clockrule_good(rule) != before;
 }
 

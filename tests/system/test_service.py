@@ -89,6 +89,8 @@ def test_usage():
     run = lambda *a: subprocess.run([NEWSXD, *a], text=True, capture_output=True, timeout=WAIT_S, check=False)
     check(run().returncode, 64, "no arguments")
     check(run("--nonsense").returncode, 64, "unknown option")
+    for more in (["--json"], ["--rate", "1"], ["--check", "--json"], ["--owed", "--check"], ["--owed", "--rate", "1"], ["x"]):
+        check(run("--config", "/nonexistent/newsxd.conf", *more).returncode, 64, "what does not go together: %s" % more)
     check(run("--config", "/nonexistent/newsxd.conf").returncode, 78, "no such file")
     holds(re.match(r"newsxd \d+\.\d+\.\d+\n$", run("--version").stdout), "--version")
     defaults = run("--defaults")
