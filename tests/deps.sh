@@ -40,7 +40,7 @@ if [ "$want" = fuzz ] && command -v "${CLANG:-clang}" >/dev/null 2>&1; then
 fi
 # what single tests want: they are skipped without, so each may fail to come. A container for the service, a disk
 # whose blocks fail
-wanted='systemd-nspawn=systemd-container strace=strace nbdkit=nbdkit nbdfuse=libnbd-bin'
+wanted='systemd-nspawn=systemd-container strace=strace nbdkit=nbdkit nbdfuse=libnbd-bin valgrind=valgrind'
 if [ "$want" = check ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
 	for tool in $wanted; do
 		command -v "${tool%%=*}" >/dev/null 2>&1 && continue

@@ -8,6 +8,7 @@
 #                            FLIPS=1000 check-fault ONLY=flip, INJECT=all check-system: the long ones of those.
 #                            Each says its SEED, which repeats it
 #   make analyze             gcc -fanalyzer, clang-tidy and cppcheck: none may find anything
+#   make memcheck            the daemon under valgrind through a short mixed life
 #   make check-threads       system tests and what has threads, under the thread sanitizer
 #   make fuzz FUZZ_S=60      libFuzzer, so many seconds for each target (NAME=frame: that one)
 
@@ -71,6 +72,8 @@ mutants:
 	@python3 tests/fault/mutants/mutants.py
 analyze:
 	@tests/analyze.sh
+memcheck: all
+	@B=$(B) python3 tests/fault/memcheck.py
 
 # ---- fuzz targets: with replay.c they are plain programs; with clang's libFuzzer (.fuzz) they search
 FUZZ_SRC   := $(sort $(wildcard tests/fuzz/fuzz_*.c))
@@ -185,5 +188,5 @@ install: all
 	for users in $(wildcard systemd/*.sysusers); do \
 		install -D -m 0644 $$users $(DESTDIR)$(SYSUSERSDIR)/newsxd.conf; done
 
-.PHONY: power shims mutants analyze torture soak fuzz deps deps-build check check-programs check-unit check-scene check-fault check-fuzz \
+.PHONY: power shims mutants analyze memcheck torture soak fuzz deps deps-build check check-programs check-unit check-scene check-fault check-fuzz \
 	check-threads run-threads check-system check-lint lint demo bench hostile format install

@@ -6,12 +6,13 @@
  * Head, little-endian: u8 version, u8 state, u8 lane, u8 kill, u32 partner, u64 position, i64
  * stored, i64 received, i64 released, i64 held until, u64 octets, content[32], story[32],
  * identity[32], u32 facts length, u32 parts length, u32 parts, u32 envelope length, u32 document
- * length. A part: u64 number, u64 size, sha256[32], u16 length, name.
+ * length, u32 zero. A part: u64 number, u64 size, sha256[32], u16 length, name.
  */
 #include "store/items_priv.h"
 
 #include "base/hash.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define RECORD_VERSION 1
@@ -95,7 +96,8 @@ static void head_pack(uint8_t head[HEAD], const struct record *record, size_t fa
 	p = pack_u32(p, record->parts_n);
 	p = pack_u32(p, record->envelope_n);
 	p = pack_u32(p, record->document_n);
-	(void)p;
+	p = pack_u32(p, 0); /* nothing yet, and no octets of our stack */
+	assert(p == head + HEAD);
 }
 
 static size_t part_pack(uint8_t to[PART_FIXED], const struct store_part *part)
