@@ -82,7 +82,7 @@ def heavy_json(f):
 
 def heaviest_json(f):
     """the ceiling in octets and in values, every letter written as an escape"""
-    heavy = b'{"uri":"urn:lie:heavy","x":{' + b",".join(b'"\\u0061%d":"%s"' % (n, b"\\u1ea1" * 7) for n in range(4900)) + b"}}"
+    heavy = b'{"uri":"urn:lie:heavy","x":{' + b",".join(b'"\\u0061%d":"%s"' % (n, b"\\u1ea1" * 5) for n in range(4900)) + b"}}"
     f.items(lambda n: heavy)
 
 
@@ -204,8 +204,8 @@ def filled(f, name, n, parts=None):
 
 
 def unknown_needs(f):
-    """parts that are nowhere, asked of a link with a thousand open items of sixty parts"""
-    link = filled(f, "l2", 400, parts=60)
+    """parts that are nowhere, asked of a link with a hundred open items of sixty parts"""
+    link = filled(f, "l2", 100, parts=60)
     for n in itertools.count(0):
         link.raw(b"".join(encode(9, struct.pack(">QQQ32s", n * 60 + i + 1, 0, 1, os.urandom(32))) for i in range(60)))
         for _ in range(60):
@@ -238,8 +238,8 @@ def never_read(f):
 
 
 def json_frames(f):
-    """a refused claim of sixteen kilooctets of numbers"""
-    link, many = f.link(), encode(3, b'{"name":"nothing","x":[' + b"1," * 8100 + b"1]}") * 60
+    """a refused claim of sixteen kilooctets of escapes"""
+    link, many = f.link(), encode(3, b'{"name":"nothing","x":["' + b'","'.join([b"\\u1ea1" * 40] * 60) + b'"]}') * 60
     while True:
         link.raw(many)
         for _ in range(60):

@@ -2,13 +2,21 @@
 import hashlib
 import json
 import os
+import re
 import struct
 import subprocess
+import threading
 import time
 import traceback
 
 from kit import NEWSXD, WAIT_S, Exchange, Failed
 from newsx import Link, Frame, part, story  # noqa: F401 (for those who import from here)
+
+
+# a line of the log: a time, and pairs whose values are bare or quoted. Whatever a partner sends is inside quotes
+HIDDEN = "\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069"  # as they would do something to a terminal
+LINE = (r'[0-9-]+T[0-9:.]+Z level=(err|warn|info|debug) event=[a-z_]+(\.[a-z_]+)+'
+        r'( [A-Za-z0-9_.-]+=("([^"\\%s]|\\.)*"|[A-Za-z0-9._:/@+-]*))*' % HIDDEN)
 
 
 def check(got, wanted, what=""):
@@ -98,7 +106,7 @@ class Innocent:
 
     def round(self):
         self.n += 1
-        document = octets(story("urn:good:%s:%d" % (self.name, self.n), body_text="ສະບາຍດີ " * self.n))
+        document = octets(story("urn:good:%s:%d" % (self.name, self.n), body_text="ສະບາຍດີ " * (self.n % 300)))
         check(give(self.good, document, {"channel": "good.news"}), "stored", "the innocent publisher")
         head, _, got = self.friend.receive()
         check(got, document, "the innocent reader")
@@ -109,44 +117,73 @@ class Innocent:
         self.friend.close()
 
 
-def run_cases(cases, partners, subscriptions=None, sections=None, fresh=False, **more):
-    """each case: (name, function(world)); all run, and all that failed are told at the end
+class Steady(Innocent):
+    """the same all the time, beside whatever else happens; rest() looks at it after an attack"""
 
-    fresh: the innocent come anew after each case (they would be silent for too long meanwhile)
-    """
+    def __init__(self, exchange):
+        super().__init__(exchange)
+        self.over, self.failed = threading.Event(), None
+        self.thread = threading.Thread(target=self._rounds, daemon=True)
+        self.thread.start()
+
+    def _rounds(self):
+        try:
+            while not self.over.wait(0.005):
+                self.round()
+        except Exception as error:  # pylint: disable=broad-except
+            self.failed = error
+
+    def rest(self):
+        """until a whole round has passed: the one under way began before"""
+        upto, end = self.n + 2, time.monotonic() + WAIT_S
+        while self.n < upto and self.failed is None and time.monotonic() < end:
+            self.thread.join(0.01)
+        if self.failed is not None or self.n < upto:
+            raise Failed("the innocent pair after %d rounds: %r" % (self.n, self.failed))
+
+    def close(self):
+        self.over.set()
+        self.thread.join(WAIT_S)
+        super().close()
+
+
+def run_cases(cases, partners, subscriptions=None, sections=None, what="attacks", **more):
+    """each case: (name, function(world)); all run, and all that failed are told at the end. Meanwhile an innocent pair
+    exchanges stories without a pause, on links that must outlive all of it"""
     bad = []
     with Exchange({**Innocent.partners, **partners}, {**Innocent.subscriptions, **(subscriptions or {})},
                   sections, **more) as exchange:
-        innocent = Innocent(exchange)
+        innocent = Steady(exchange)
         for name, function in cases:
-            world = World(exchange, innocent)
+            world = World(exchange)
             try:
                 function(world)
-                if fresh:
-                    innocent.close()
-                    innocent = Innocent(exchange)
-                innocent.round()
+                innocent.rest()
                 print("ok   ", name, flush=True)
             except Exception:  # pylint: disable=broad-except
                 print("FAIL ", name, traceback.format_exc(limit=-3), exchange.tail(8), sep="\n", flush=True)
                 bad.append(name)
-                if exchange.process.poll() is not None:
+                if exchange.process.poll() is not None or innocent.failed is not None:
                     raise
             finally:
                 world.close()
         innocent.close()
+        unread = [line for line in exchange.lines if not re.fullmatch(LINE, line)]
+        if unread:
+            bad.append("lines that are none: %r" % unread[:3])
         if exchange.stop(None) != 0:
             bad.append("SIGTERM at the end")
         exchange.verify()
     if bad:
         raise Failed("%d of %d cases failed: %s" % (len(bad), len(cases), "; ".join(bad)))
+    print("%d %s, each with its end; beside them %d innocent stories" % (len(cases), what, innocent.n))
 
 
 class World:
     """what one case has: links that are closed behind it, the log since its beginning"""
 
-    def __init__(self, exchange, innocent):
-        self.x, self.innocent, self.links = exchange, innocent, []
+    def __init__(self, exchange):
+        self.x, self.links = exchange, []
         self.mark = exchange.mark()
 
     def link(self, who="liar", **more):

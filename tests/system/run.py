@@ -55,7 +55,8 @@ def main():
                 print("skip %s: %s" % (title, out.strip().splitlines()[-1]), flush=True)
             elif status == 0:
                 passed += 1
-                print("ok %s (%.1f s)" % (title, took), flush=True)
+                last = (out.rstrip().splitlines() or [""])[-1]
+                print("ok %s%s (%.1f s)" % (title, ": " + last if last[:1].isdigit() else "", took), flush=True)
             else:
                 failed += 1
                 print("FAIL %s: exit %s\n%s" % (title, status, out[-12000:]), flush=True)

@@ -70,7 +70,7 @@ def test_lies():
 
 
 def test_taken():
-    run_cases(GOOD_ONES, PARTNERS)
+    run_cases(GOOD_ONES, PARTNERS, what="HELLOs")
 
 
 def vectors():

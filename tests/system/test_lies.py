@@ -854,4 +854,4 @@ def test_time():
     slow = "ping = 500ms idle = 4s stall = 2s hello = 700ms part-wait = 500ms bye = 300ms"
     cases = [("silence", idle), ("PONG is life", lives_by_pong), ("output not read", stall), ("a part that does not come", part_wait),
              ("no HELLO", no_hello), ("half a HELLO", half_hello), ("BYE with an item open", bye_and_silence)]
-    run_cases(cases, PARTNERS, SUBS, {"limits": slow}, fresh=True)
+    run_cases(cases, PARTNERS, SUBS, {"limits": slow})

@@ -601,8 +601,8 @@ SLOW = [("embargo comes due", embargo_due), ("embargo moved", embargo_moved), ("
 
 
 def test_rules():
-    run_cases(CASES, PARTNERS, SUBS)
+    run_cases(CASES, PARTNERS, SUBS, what="rules")
 
 
 def test_embargo():
-    run_cases(SLOW, PARTNERS, SUBS)
+    run_cases(SLOW, PARTNERS, SUBS, what="rules")
