@@ -31,6 +31,15 @@ struct sha256 *sha256_new(void)
 	return sha;
 }
 
+struct sha256 *sha256_copy(const struct sha256 *sha)
+{
+	struct sha256 *copy = malloc(sizeof(*copy));
+
+	if (copy != NULL)
+		*copy = *sha;
+	return copy;
+}
+
 void sha256_add(struct sha256 *sha, const void *p, size_t n)
 {
 	if (n > 0)

@@ -5,8 +5,9 @@
 #include "proto/err.h"
 
 #define SHA256_LEN 32
-struct sha256;                   /* a running digest */
-struct sha256 *sha256_new(void); /* NULL when out of memory */
+struct sha256;                                        /* a running digest */
+struct sha256 *sha256_new(void);                      /* NULL when out of memory */
+struct sha256 *sha256_copy(const struct sha256 *sha); /* that goes its own way; NULL likewise */
 void sha256_add(struct sha256 *sha, const void *p, size_t n);
 void sha256_end(struct sha256 *sha, uint8_t digest[SHA256_LEN]); /* and starts anew */
 void sha256_free(struct sha256 **sha);

@@ -10,55 +10,53 @@ static void hash_more(struct slice octets, void *arg)
 	sha256_add(arg, octets.p, octets.n);
 }
 
-/* the running digest of a part, with what is committed in it; NULL and *ret_r when it cannot be had
- */
-static struct active *active_of(struct photos *photos, struct txn *txn, uint64_t number,
-				uint64_t committed, int *ret_r)
+/* the digest of what is committed: after a start, a transaction that failed, or when too many parts
+ * are under way, from the disk */
+static int catch_up(struct txn *txn, struct digest *digest, uint64_t number, uint64_t committed)
 {
-	struct active *active = &photos->active[0];
 	uint8_t unused[SHA256_LEN];
+	int r;
 
-	for (unsigned i = 0; i < ACTIVE_MAX && active->number != number; i++) {
-		struct active *other = &photos->active[i];
+	if (digest->number == number && digest->hashed == committed)
+		return 0;
+	sha256_end(digest->sha, unused);
+	digest->number = digest->hashed = digest->run = 0;
+	r = chunks_walk(txn, number, committed, hash_more, digest->sha);
+	if (r < 0)
+		return r;
+	digest->number = number;
+	digest->hashed = committed;
+	return 0;
+}
 
-		if (other->number == number || other->used < active->used)
-			active = other;
-	}
-	active->used = ++photos->uses;
-	if (active->sha == NULL)
-		active->sha = sha256_new();
-	if (active->sha == NULL) {
-		*ret_r = NX_ENOMEM;
-		return NULL;
-	}
-	if (active->number == number && active->hashed == committed)
-		return active;
-	/* after a start, a transaction that failed, or when too many are under way: from the disk
-	 */
-	sha256_end(active->sha, unused);
-	active->number = number;
-	active->hashed = 0;
-	*ret_r = chunks_walk(txn, number, committed, hash_more, active->sha);
-	if (*ret_r < 0) {
-		active->number = 0;
-		return NULL;
-	}
-	active->hashed = committed;
-	return active;
+/* ... and of the octets that are appended: as they come with it, or now */
+static int digest_more(struct txn *txn, struct digest *digest, struct store_part_append *append)
+{
+	int r;
+
+	if (digest_take(digest, append))
+		return 0;
+	r = catch_up(txn, digest, append->number, append->offset);
+	if (r < 0)
+		return r;
+	sha256_add(digest->sha, append->octets, append->n);
+	digest->hashed += append->n;
+	digest->run = 0;
+	return 0;
 }
 
 /* all octets are there: is it what was promised? the same photo is stored once */
 static void finish(struct photos *photos, struct txn *txn, struct store_part_append *append,
-		   struct active *active, struct part_row *row, int64_t wall_ms)
+		   struct digest *digest, struct part_row *row, int64_t wall_ms)
 {
 	uint64_t standing = part_find(txn, row->sha256, 0);
-	uint8_t digest[SHA256_LEN];
+	uint8_t octets[SHA256_LEN];
 	struct part_row other;
 	struct txn items;
 
-	sha256_end(active->sha, digest);
-	active->number = 0;
-	if (memcmp(digest, row->sha256, sizeof(digest)) != 0) {
+	sha256_end(digest->sha, octets);
+	digest->number = 0;
+	if (memcmp(octets, row->sha256, sizeof(octets)) != 0) {
 		part_throw_away(txn, append->number, row);
 		append->committed = 0;
 		append->req.code = NX_EMISMATCH;
@@ -92,7 +90,7 @@ void parts_append(struct photos *photos, struct txn *txn, struct store_part_appe
 		  int64_t wall_ms)
 {
 	struct slice octets = slice_of(append->octets, append->n);
-	struct active *active = NULL;
+	struct digest *digest = NULL;
 	struct part_row row;
 	int r = part_get(txn, append->number, &row);
 
@@ -100,8 +98,10 @@ void parts_append(struct photos *photos, struct txn *txn, struct store_part_appe
 	append->committed = r == 0 ? row.committed : 0;
 	if (r == 0)
 		r = may_append(photos, append, &row);
+	if (r == 0 && (digest = digests_of(&photos->digests, append->number)) == NULL)
+		r = NX_ENOMEM;
 	if (r == 0)
-		active = active_of(photos, txn, append->number, row.committed, &r);
+		r = digest_more(txn, digest, append);
 	if (r == 0)
 		r = chunks_append(txn, append->number, &row, octets);
 	if (r == NX_EQUARANTINE || r == NX_ENOENT) {
@@ -113,12 +113,11 @@ void parts_append(struct photos *photos, struct txn *txn, struct store_part_appe
 	append->req.code = r;
 	if (r < 0)
 		return;
-	assert(active != NULL);
-	sha256_add(active->sha, octets.p, octets.n);
-	active->hashed = append->committed = row.committed;
+	assert(digest != NULL);
+	append->committed = row.committed;
 	row.touched_ms = wall_ms;
 	if (row.committed == row.size)
-		finish(photos, txn, append, active, &row, wall_ms);
+		finish(photos, txn, append, digest, &row, wall_ms);
 	else
 		part_put(txn, append->number, &row);
 }

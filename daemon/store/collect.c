@@ -8,8 +8,8 @@ static struct worker *worker_of(const struct store *store, enum store_kind kind)
 	switch (kind) {
 	case REQ_PART_BEGIN:
 	case REQ_PART_APPEND:
-	case REQ_PART_DROP:
-		return store->photos_worker;
+	case REQ_PART_DROP: /* all of them, or they would overtake each other */
+		return store->digest_worker;
 	case REQ_CLAIM:
 	case REQ_FETCH:
 	case REQ_READ_PART:
@@ -29,10 +29,11 @@ void store_submit(struct store *store, struct store_req *req)
 bool store_step(struct store *store)
 {
 	bool items = worker_turn(store->items_worker);
+	bool digest = worker_turn(store->digest_worker);
 	bool photos = worker_turn(store->photos_worker);
 	bool reader = worker_turn(store->reader_worker);
 
-	return items || photos || reader;
+	return items || digest || photos || reader;
 }
 
 static void found(struct store *store, struct store_part_find *find)

@@ -90,8 +90,7 @@ void photos_close(struct photos **photos)
 {
 	if (*photos == NULL)
 		return;
-	for (unsigned i = 0; i < ACTIVE_MAX; i++)
-		sha256_free(&(*photos)->active[i].sha);
+	digests_done(&(*photos)->digests);
 	db_close(&(*photos)->db);
 	free(*photos);
 	*photos = NULL;

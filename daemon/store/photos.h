@@ -20,6 +20,7 @@
  */
 #pragma once
 #include "store/db.h"
+#include "store/digests.h"
 #include "store/marks.h"
 #include "store/store.h"
 
@@ -123,13 +124,6 @@ int photos_read(struct txn *txn, struct store_read_part *read, bool *ret_fresh);
 bool photos_stands(struct txn *txn, uint64_t number);
 
 /* -- inside */
-struct active { /* the running digest of a part under way */
-	uint64_t number, hashed, used;
-	struct sha256 *sha;
-};
-/* 32 partners with all the partials they may have: with one more than these, each append would hash
- * all that came before it again */
-#define ACTIVE_MAX 1024
 struct photos {
 	struct photos_conf conf;
 	struct db *db;
@@ -138,8 +132,7 @@ struct photos {
 	_Atomic int fake_percent; /* -1: none */
 	int64_t counted_ms;
 	uint64_t pages; /* of the batch that runs, worst case */
-	struct active active[ACTIVE_MAX];
-	uint64_t uses;
+	struct digests digests;
 	uint64_t walk_part; /* orphans: examined so far */
 	uint8_t walk_partial[PARTIAL_KEY_LEN];
 	int64_t doomed_ms; /* when doomed rows were last looked at */

@@ -120,5 +120,6 @@ void photos_discard(struct store_req *list)
 			continue;
 		free(append->octets);
 		append->octets = NULL;
+		ahead_free(&append->ahead);
 	}
 }

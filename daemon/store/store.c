@@ -57,6 +57,36 @@ static int photos_idle(void *arg, const struct worker_now *now, struct why *why)
 	return r < 0 ? why_set(why, r, "photos: a step of maintenance failed: %s", nx_word(r)) : r;
 }
 
+static unsigned digest_size(void *arg, const struct store_req *list)
+{
+	(void)arg;
+	(void)list;
+	return 1; /* the writer need not wait for the next one's digest */
+}
+
+static int digest_run(void *arg, struct store_req *list, struct why *why)
+{
+	struct store *store = arg;
+
+	(void)why;
+	for (; list != NULL; list = list->next)
+		if (list->kind == REQ_PART_APPEND)
+			digests_ahead(&store->digests, (struct store_part_append *)list);
+	return 0;
+}
+
+static void digest_pass(void *arg, struct store_req *list)
+{
+	struct store *store = arg;
+
+	while (list != NULL) {
+		struct store_req *next = list->next;
+
+		worker_submit(store->photos_worker, list);
+		list = next;
+	}
+}
+
 static unsigned reader_size(void *arg, const struct store_req *list)
 {
 	(void)arg;
@@ -167,6 +197,13 @@ static int make_workers(struct store *store)
 					    .discard = photos_drop,
 					    .arg = store,
 					    .outbox = store->outbox };
+	const struct worker_conf digest = { .name = "newsxd-digest",
+					    .size = digest_size,
+					    .batch = digest_run,
+					    .pass = digest_pass,
+					    .discard = photos_drop,
+					    .arg = store,
+					    .outbox = store->outbox };
 	const struct worker_conf reader = { .name = "newsxd-reader",
 					    .size = reader_size,
 					    .batch = reader_batch,
@@ -175,6 +212,7 @@ static int make_workers(struct store *store)
 					    .outbox = store->outbox };
 
 	if (worker_new(&items, &store->items_worker) < 0 ||
+	    worker_new(&digest, &store->digest_worker) < 0 ||
 	    worker_new(&photos, &store->photos_worker) < 0)
 		return NX_ENOMEM;
 	return worker_new(&reader, &store->reader_worker);
@@ -214,6 +252,8 @@ static int start_threads(struct store *store, struct why *why)
 
 	if (r == 0)
 		r = worker_start(store->photos_worker, why);
+	if (r == 0)
+		r = worker_start(store->digest_worker, why);
 	if (r == 0)
 		r = worker_start(store->reader_worker, why);
 	return r;
@@ -260,12 +300,15 @@ void store_close(struct store **store)
 		return;
 	worker_stop(it->reader_worker);
 	worker_stop(it->items_worker);
+	worker_stop(it->digest_worker); /* it passes on what it has */
 	worker_stop(it->photos_worker);
 	if (it->outbox != NULL)
 		store_drop_finished(it);
 	worker_free(&it->reader_worker);
 	worker_free(&it->items_worker);
+	worker_free(&it->digest_worker);
 	worker_free(&it->photos_worker);
+	digests_done(&it->digests);
 	leases_free(&it->leases);
 	photos_close(&it->photos);
 	items_close(&it->items);

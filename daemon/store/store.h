@@ -1,14 +1,14 @@
 /*
  * store.h - what must outlive a power cut: the door of the room.
  *
- * Two LMDB environments (items, photos), a writer thread each, one reader thread. The loop queues
- * requests and gets them back, done, in store_collect(); it opens no transaction and never waits. A
- * request is the caller's memory and must stand still until done() is called with it; slices in it
- * too. After a commit whose outcome is unsure no done() is called any more: event STORE_FATAL says
- * so, and the process ends with exit status 74; partners offer again. Identity in the store is a
- * number (partner, subscription), given by store_define(). Knows nothing of links or TLS. Thread:
- * the loop's, for every function here. conf.in_line: no threads, store_step() does the work
- * (scenes).
+ * Two LMDB environments (items, photos), a writer thread each, one that hashes photos on their way,
+ * one reader thread. The loop queues requests and gets them back, done, in store_collect(); it
+ * opens no transaction and never waits. A request is the caller's memory and must stand still until
+ * done() is called with it; slices in it too. After a commit whose outcome is unsure no done() is
+ * called any more: event STORE_FATAL says so, and the process ends with exit status 74; partners
+ * offer again. Identity in the store is a number (partner, subscription), given by store_define().
+ * Knows nothing of links or TLS. Thread: the loop's, for every function here. conf.in_line: no
+ * threads, store_step() does the work (scenes).
  */
 #pragma once
 #include "news/facts.h"
@@ -254,7 +254,8 @@ struct store_part_append { /* octets in order; at size the hash is checked. NX_E
 	uint64_t number, offset;
 	uint8_t *octets; /* malloc'ed, the request's: freed by the room when done with */
 	size_t n;
-	uint64_t committed; /* out: octets on disk */
+	struct ahead *ahead; /* the room's own (digests.h) */
+	uint64_t committed;  /* out: octets on disk */
 	bool complete; /* out: verified; .number is now the number to put (perhaps another: the same
 			  photo is stored once) and is leased */
 };

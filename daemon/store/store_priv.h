@@ -25,6 +25,8 @@ struct store {
 	struct leases *leases;
 	struct outbox *outbox;
 	struct worker *items_worker, *photos_worker, *reader_worker;
+	struct worker *digest_worker; /* a stage before photos_worker */
+	struct digests digests;       /* its own */
 	bool fatal_told;
 	int64_t ticked_ms;
 	struct watch items_watch, photos_watch;

@@ -90,7 +90,8 @@ void store_state(const struct store *store, struct store_state *ret)
 	items_state(store->items, ret);
 	photos_state(store->photos, ret);
 	ret->queued_items = worker_waiting(store->items_worker);
-	ret->queued_photos = worker_waiting(store->photos_worker);
+	ret->queued_photos =
+		worker_waiting(store->digest_worker) + worker_waiting(store->photos_worker);
 }
 
 void store_usage_fake(struct store *store, unsigned items_percent, unsigned photos_percent)

@@ -178,7 +178,10 @@ static void run_batch(struct worker *worker, struct store_req *list)
 		return;
 	}
 	atomic_fetch_sub(&worker->waiting, n);
-	outbox_post(worker->conf.outbox, list);
+	if (worker->conf.pass != NULL)
+		worker->conf.pass(worker->conf.arg, list);
+	else
+		outbox_post(worker->conf.outbox, list);
 }
 
 static void run_idle(struct worker *worker)

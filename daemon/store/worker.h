@@ -50,6 +50,9 @@ struct worker_conf {
 	int (*idle)(void *arg, const struct worker_now *now, struct why *why);
 	/* lets go of what the requests carry: they will not run. NULL: nothing to let go of */
 	void (*discard)(void *arg, struct store_req *list);
+	/* takes what is finished, instead of the outbox: this worker is a stage before another.
+	 * NULL: the outbox */
+	void (*pass)(void *arg, struct store_req *list);
 	bool drop_at_stop; /* what waits at the stop is discarded, not run */
 	void *arg;
 	struct outbox *outbox;

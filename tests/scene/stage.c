@@ -347,6 +347,8 @@ bool stage_disk_step(struct stage *stage)
 	struct store *store = stage->exchange->store;
 	bool items = worker_turn(store->items_worker);
 
+	while (worker_turn(store->digest_worker))
+		; /* not the disk's work */
 	return worker_turn(store->photos_worker) || items;
 }
 
