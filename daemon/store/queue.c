@@ -91,6 +91,7 @@ struct batch {
 	struct {
 		uint32_t partner;
 		unsigned n;
+		size_t octets;
 	} seen[PARTNERS_SEEN];
 	unsigned seen_n;
 };
@@ -136,8 +137,9 @@ static bool others_wait(const struct queue *queue)
 }
 
 /* has this partner a place left in the batch? */
-static bool may_join(struct batch *batch, uint32_t partner)
+static bool may_join(struct batch *batch, const struct store_put *put)
 {
+	uint32_t partner = put->partner;
 	unsigned i = 0;
 
 	while (i < batch->seen_n && batch->seen[i].partner != partner)
@@ -147,11 +149,13 @@ static bool may_join(struct batch *batch, uint32_t partner)
 	if (i == batch->seen_n) {
 		batch->seen[i].partner = partner;
 		batch->seen[i].n = 0;
+		batch->seen[i].octets = 0;
 		batch->seen_n++;
 	}
-	if (batch->seen[i].n == QUEUE_PARTNER_MAX)
+	if (batch->seen[i].n == QUEUE_PARTNER_MAX || batch->seen[i].octets >= QUEUE_PARTNER_OCTETS)
 		return false;
 	batch->seen[i].n++;
+	batch->seen[i].octets += put->document.n;
 	return true;
 }
 
@@ -161,7 +165,7 @@ static void take_fair(struct queue *queue, enum queue_class class, struct batch 
 	struct store_req **at = &queue->row[class].first;
 
 	for (unsigned look = 0; *at != NULL && batch->n < most && look < LOOK_MAX; look++) {
-		if ((*at)->kind != REQ_PUT || may_join(batch, partner_of(*at)))
+		if ((*at)->kind != REQ_PUT || may_join(batch, (const struct store_put *)*at))
 			batch_add(batch, unlink_at(queue, class, at));
 		else
 			at = &(*at)->next;

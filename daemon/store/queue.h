@@ -1,7 +1,8 @@
 /*
  * queue.h - requests that wait for one worker, and which of them make the next batch.
  *
- * Urgent ones first; then PUTs; of both at most QUEUE_PARTNER_MAX of one partner while others wait,
+ * Urgent ones first; then PUTs; of both at most QUEUE_PARTNER_MAX of one partner, and about
+ * QUEUE_PARTNER_OCTETS of their documents, while others wait,
  * so that one who sends thousands cannot hold up the rest, be each of them a flash; then everything
  * else in the order it came. The
  * PUTs of one partner keep their order, and so do the octets of one part. Not thread-safe: the
@@ -10,9 +11,10 @@
 #pragma once
 #include "store/store.h"
 
-#define QUEUE_BATCH_MAX   256
-#define QUEUE_PARTNER_MAX 32
-#define QUEUE_OTHERS_MIN  32 /* places of a batch that PUTs leave to settlings that wait */
+#define QUEUE_BATCH_MAX      256
+#define QUEUE_PARTNER_MAX    32
+#define QUEUE_PARTNER_OCTETS (512u << 10)
+#define QUEUE_OTHERS_MIN     32 /* places of a batch that PUTs leave to settlings that wait */
 
 enum queue_class { QUEUE_URGENT, QUEUE_PUT, QUEUE_OTHER, QUEUE_CLASSES };
 struct queue {

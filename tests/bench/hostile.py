@@ -1,6 +1,6 @@
 """hostile.py - what an innocent partner feels while another one, with a valid certificate, does its worst.
 
-    make hostile                   ROUNDS=3, SECONDS=3, ONLY=items (a word of the names)
+    make hostile                   ROUNDS=3, SECONDS=3, ONLY=items (a word of the names; "all at once" is one)
 Quiet and flood by turns, in one daemon and one run: a story every 10 ms from publish to its ACK, and to the reader. The
 ratio is that of the 99th percentiles, flood against all quiet times of the same round before and after it. At the end
 all floods at once. Compare ratios of one run, never figures of two.
@@ -54,7 +54,7 @@ def line(name, quiet, flood, rounds):
 
 def main():
     chosen = [[fn] for fn in barrage.FLOODS if ONLY in fn.__name__]
-    if not ONLY:
+    if ONLY in "all at once":
         chosen.append(barrage.FLOODS)
     partners = {**Innocent.partners, "liar": barrage.LIAR}
     with Exchange(partners, {**Innocent.subscriptions, **barrage.SUBS}, {"limits": barrage.LIMITS, "log": "item-lines = 500"},

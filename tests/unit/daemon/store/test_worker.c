@@ -86,6 +86,29 @@ static void one_partner_cannot_fill_a_batch(void **state)
 	assert_int_equal(queue.n, 0);
 }
 
+/* nor with few that are large: what it writes in one commit the others wait for */
+static void nor_can_large_ones(void **state)
+{
+	struct store_put *put;
+	struct queue queue;
+	struct store_req *list;
+
+	(void)state;
+	queue_init(&queue);
+	for (unsigned i = 0; i < 20; i++) {
+		put = put_of(1, false);
+		put->document.n = 250000;
+		queue_add(&queue, &put->req);
+	}
+	queue_add(&queue, &put_of(2, false)->req);
+	list = queue_take(&queue);
+	assert_int_equal(count(list, REQ_PUT, 1), 3);
+	assert_int_equal(count(list, REQ_PUT, 2), 1);
+	free_list(list);
+	while ((list = queue_take(&queue)) != NULL)
+		free_list(list);
+}
+
 static void nor_can_its_flashes(void **state)
 {
 	struct store_settle *settle = calloc(1, sizeof(*settle));
@@ -388,6 +411,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(urgent_goes_first),
 		cmocka_unit_test(one_partner_cannot_fill_a_batch),
+		cmocka_unit_test(nor_can_large_ones),
 		cmocka_unit_test(nor_can_its_flashes),
 		cmocka_unit_test(settlings_keep_their_places),
 		cmocka_unit_test(put_back_keeps_the_order),
