@@ -100,7 +100,7 @@ fuzz:
 # ---- check: tests/run.sh runs what it is given and counts
 LINT       := $(sort $(wildcard tests/lint/*.sh))
 SYSTEM     := $(wildcard tests/system/run.py)
-RUN         = B=$(B) TEST_S=$(TEST_S) SYSTEM_S=$(SYSTEM_S) SAN=$(SAN)$(TSAN) tests/run.sh
+RUN         = B=$(B) TEST_S=$(TEST_S) SYSTEM_S=$(SYSTEM_S) SAN=$(SAN)$(TSAN) TSAN=$(TSAN) tests/run.sh
 
 deps:
 	@tests/deps.sh check
