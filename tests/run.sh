@@ -6,7 +6,7 @@
 # as one failed; so does one in which no test ran. Environment: B, TEST_S, SYSTEM_S.
 set -u
 cd "$(dirname "$0")/.." || exit 2
-: "${B:=build}" "${TEST_S:=120}" "${SYSTEM_S:=900}"
+: "${B:=build}" "${TEST_S:=120}" "${SYSTEM_S:=1800}"
 export B
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}"
 # a race ends the program at once, in words; what is not ours is listed with its reason

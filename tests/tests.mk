@@ -16,7 +16,7 @@ ONLY      ?=
 NAME      ?=
 FUZZ_S    ?= 60
 TEST_S    ?= $(if $(SAN)$(TSAN),300,120)
-SYSTEM_S  ?= 900
+SYSTEM_S  ?= 1800
 only       = $(if $(ONLY),$(foreach p,$(1),$(if $(findstring $(ONLY),$(patsubst $(B)/%,%,$(p))),$(p))),$(1))
 
 # the rooms that a test names in its first line: /* uses: daemon/store */

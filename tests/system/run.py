@@ -14,6 +14,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TEST_S = int(os.environ.get("TEST_S", "120"))
+BOOTS = {"test_systemd": 3, "test_manual": 3}  # a machine that boots, and packages: so many times as long
 
 
 def tests():
@@ -29,12 +30,12 @@ def run(module, name):
     child = subprocess.Popen([sys.executable, "-c", code], text=True, stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
     try:
-        out, _ = child.communicate(timeout=TEST_S)
+        out, _ = child.communicate(timeout=TEST_S * BOOTS.get(module, 1))
         status = child.returncode
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, signal.SIGKILL)  # its own session: the test and what it started
         out, _ = child.communicate()
-        status, out = 124, out + "\nout of time (%d s)" % TEST_S
+        status, out = 124, out + "\nout of time (%d s)" % (TEST_S * BOOTS.get(module, 1))
     finally:
         try:
             os.killpg(child.pid, signal.SIGKILL)

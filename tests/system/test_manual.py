@@ -124,14 +124,19 @@ def stored(reader, uri):
                         "--channel kpl.news n.json").split(" ")[0]
 
 
-def copies(reader, upgraded):
-    """the store's sections with the real apt-get, systemctl and user"""
-    box = reader.box
+def there_and_back(reader):
+    """a copy and its return, with the real systemctl and user"""
     for section in ("BACKUP", "RESTORING"):
         for who, command in commands("newsxd.8", section):
             reader.types(who, command)
         check(stored(reader, "urn:after:" + section), "stored", section)
+
+
+def up_and_down(reader, upgraded):
+    """an upgrade and the way back, with the real apt-get"""
+    box = reader.box
     shutil.copy(box.root + upgraded, box.root + "/root/newsxd.deb")
+    os.mkdir(box.root + "/srv/backup")
     for who, command in commands("newsxd.8", "UPGRADING"):
         reader.types(who, command)
         if "apt-get" in command:
@@ -140,7 +145,13 @@ def copies(reader, upgraded):
     for who, command in commands("newsxd.8", "GOING BACK"):
         reader.types(who, command)
     check(stored(reader, "urn:after:UPGRADING"), "stored", "it was in the newer one alone")
-    box.inside("stat", "-c", "%U", "/var/lib/newsxd/store/items/data.mdb")
+
+
+def no_fault(box):
+    box.ctl("stop", "newsxd")
+    check(box.inside("stat", "-c", "%U", "/var/lib/newsxd/store/items/data.mdb").stdout, "newsxd\n", "whose store it is")
+    got = box.inside("newsxd", "--config", "/etc/newsxd/newsxd.conf", "--verify-store", ok=False)
+    check((got.returncode, got.stdout), (0, "0 faults\n"), got.stderr)
 
 
 def fresh(box):
@@ -164,15 +175,23 @@ def test_the_manual_followed_on_a_fresh_machine():
     in_a_container(scene)
 
 
-def test_the_manuals_copies_and_upgrades_with_the_package():
+def test_the_manuals_backup_and_its_return_with_the_package():
+    def scene(box):
+        reader = fresh(box)
+        from_nothing(reader)
+        there_and_back(reader)
+        no_fault(box)
+
+    in_a_container(scene)
+
+
+def test_the_manuals_upgrade_and_the_way_back_with_the_package():
     def scene(box):
         second = build(box, "0.1.0+1")
         reader = fresh(box)
         from_nothing(reader)
-        copies(reader, second)
-        box.ctl("stop", "newsxd")
-        got = box.inside("newsxd", "--config", "/etc/newsxd/newsxd.conf", "--verify-store", ok=False)
-        check((got.returncode, got.stdout), (0, "0 faults\n"), got.stderr)
+        up_and_down(reader, second)
+        no_fault(box)
 
     in_a_container(scene)
 
