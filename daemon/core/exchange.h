@@ -51,6 +51,7 @@ struct feed { /* one subscription at run time */
 	} no_answer[NO_ANSWERS]; /* positions that a reading subscriber let stand for ack-wait */
 	unsigned no_answer_next;
 	int64_t owed_again_ms; /* boot: when a restored client was last heard */
+	bool kills_only;       /* it has too many rows of debts: nothing else goes out of turn */
 	bool changed;          /* since the last subscription.state */
 	uint64_t delivered, refused_later, refused_never;
 };
@@ -62,7 +63,7 @@ struct mismatch { /* a part whose octets did not have their hash */
 };
 
 struct counters {
-	uint64_t stored, duplicate, held, superseded, delivered, in_octets, out_octets;
+	uint64_t stored, duplicate, held, superseded, overtaken, delivered, in_octets, out_octets;
 	uint64_t refused[128]; /* by -code */
 	uint64_t closed[128];
 };

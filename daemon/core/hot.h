@@ -18,7 +18,7 @@ struct hot {
 	unsigned refs;
 	uint64_t sequence, position;
 	enum lane lane;
-	bool kill;
+	bool kill, follows;      /* follows: there may be older versions of its story */
 	enum settle_how verdict; /* ACKED: deliver; SUPERSEDED: not to versions = latest; KILLED: to
 				    nobody */
 	int64_t stored_ms;       /* wall; 0 = fetched from the store */

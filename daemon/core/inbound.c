@@ -249,6 +249,7 @@ static void make_hot(struct inbound *in, const struct receipt *receipt)
 	hot->position = receipt_position(receipt);
 	hot->lane = facts_lane(&in->candidate.story.facts);
 	hot->kill = facts_kill(&in->candidate.story.facts);
+	hot->follows = receipt_follows(receipt);
 	hot->verdict =
 		receipt_result(receipt) == RESULT_SUPERSEDED ? SETTLE_SUPERSEDED : SETTLE_ACKED;
 	hot->stored_ms = receipt_stored_ms(receipt);

@@ -202,6 +202,8 @@ static void later_done(struct store_req *req, void *arg)
 	struct later *later = arg;
 
 	feed_busy_del(later->feed, later->req.position);
+	if (req->code == 0 && later->req.attempts > 0)
+		later->feed->kills_only = later->req.kills_only;
 	if (req->code < 0)
 		log_err("feed.later", kv_str("subscription", later->feed->name),
 			kv_str("reason", nx_word(req->code)), kv_str("words", req->why.words));

@@ -51,6 +51,9 @@ static void begun(struct store_req *req, void *arg)
 
 	pull->requests--;
 	if (pull->over) {
+		pull->number = req->code == 0 && pull->begin.offset == 0 ? pull->begin.number : 0;
+		if (pull_find(pull->exchange, pull->partner, pull->sha256) == NULL)
+			pull_drop_empty(pull);
 		pull_free(pull);
 	} else if (req->code < 0) {
 		pull_end(pull, req->code, nx_retry(req->code), 0);

@@ -72,6 +72,28 @@ void want_off(struct want *want)
 	want->pull = NULL;
 }
 
+static void dropped(struct store_req *req, void *arg)
+{
+	(void)arg; /* if it did not work it is there still, and is swept one day */
+	free(req);
+}
+
+/* a partial without one octet is worth nothing, but counts for its partner. Whoever wants the part
+ * again begins behind this in the writer's queue */
+void pull_drop_empty(const struct pull *pull)
+{
+	struct store_part_drop *drop;
+
+	if (pull->number == 0 || pull->got > 0)
+		return;
+	drop = calloc(1, sizeof(*drop));
+	if (drop == NULL)
+		return;
+	*drop = (struct store_part_drop){ .req = { .kind = REQ_PART_DROP, .done = dropped },
+					  .number = pull->number };
+	store_submit(pull->exchange->store, &drop->req);
+}
+
 void pull_over(struct pull *pull)
 {
 	pull_detach(pull, true);
@@ -79,6 +101,7 @@ void pull_over(struct pull *pull)
 		want_off(pull->wants);
 	if (!pull->failed && pull->piece_n > 0)
 		pull_append(pull);
+	pull_drop_empty(pull);
 	map_del(&pull->exchange->pulls, &pull->node);
 	pull->over = true;
 	pull_free(pull);

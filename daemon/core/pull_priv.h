@@ -57,6 +57,7 @@ void pull_free(struct pull *pull);        /* when it is over and no request is o
 void pull_detach(struct pull *pull, bool stop);
 void pull_needs_start(struct link *link);
 void want_off(struct want *want);
+void pull_drop_empty(const struct pull *pull);
 void pull_over(struct pull *pull); /* nobody is left to tell */
 /* tell all that wait, and end. The pull may be gone after it */
 void pull_end(struct pull *pull, int code, enum nx_retry retry, uint64_t number);

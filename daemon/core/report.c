@@ -67,7 +67,8 @@ void report_state(struct exchange *exchange, bool all)
 		 kv_u64("items_bytes", state->items_used),
 		 kv_u64("photos_bytes", state->photos_used), kv_u64("held", state->held),
 		 kv_u64("stored", count->stored), kv_u64("duplicates", count->duplicate),
-		 kv_u64("superseded", count->superseded), kv_u64("delivered", count->delivered),
+		 kv_u64("superseded", count->superseded), kv_u64("overtaken", count->overtaken),
+		 kv_u64("delivered", count->delivered),
 		 kv_u64("inbound_bytes", exchange->inbound_held),
 		 kv_u64("hot_bytes", exchange->ring.octets), kv_u64("log_dropped", log_dropped()));
 	for (unsigned i = 0; i < exchange->feeds_n; i++)
@@ -131,6 +132,11 @@ void report_event(struct exchange *exchange, const struct store_event *e)
 		break;
 	case STORE_HISTORY:
 		log_warn("store.history", kv_i64("keeps_s", e->ms / 1000));
+		break;
+	case STORE_OVERTAKEN:
+		exchange->count.overtaken++;
+		log_info("item.overtaken", kv_u64("seq", e->sequence), kv_u64("by_seq", e->first),
+			 kv_str("reason", nx_word(e->code)));
 		break;
 	case STORE_HELD_FAR:
 		log_warn("item.held_far", kv_u64("seq", e->sequence),

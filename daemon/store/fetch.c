@@ -22,6 +22,7 @@ int items_claim(struct items *items, struct txn *txn, struct store_claim *claim)
 	claim->owed_at_most = sum.items;
 	claim->first_owed = sum.first;
 	claim->expired = state.expired_items;
+	claim->kills_only = state.rows >= OWED_ROWS_MAX;
 	claim->position_last = count.position_last;
 	return txn->r;
 }
@@ -113,6 +114,7 @@ static void take(struct fetching *f, const struct owed_row *row, const struct fe
 	item->kill = feed->kill;
 	item->has_parts = record->parts_n > 0;
 	item->attempts = row->attempts;
+	item->follows = f->sub->versions_all && versions_before(f->txn, record, NULL, NULL);
 	memcpy(item->story, record->story, sizeof(item->story));
 	if (octets == NULL)
 		return;
@@ -163,6 +165,19 @@ static enum look look_and_take(struct fetching *f, const struct owed_row *row,
 	return saw;
 }
 
+/* does this flash go out in its turn, by the routine lane? What flash_waits() leaves comes here */
+static bool in_turn(const struct fetching *f, const struct feed_row *feed,
+		    const struct record *record)
+{
+	if (feed->kill)
+		return false;
+	return f->fetch->kills_only ||
+	       (f->sub->versions_all && versions_before(f->txn, record, NULL, NULL));
+}
+
+static bool routine_take(struct fetching *f, const struct owed_row *row,
+			 const struct feed_row *feed);
+
 /* a position of the other lane breaks the run of what may be skipped, if it matches */
 static bool other_lane(struct fetching *f, const struct owed_row *row, const struct feed_row *feed)
 {
@@ -170,8 +185,13 @@ static bool other_lane(struct fetching *f, const struct owed_row *row, const str
 	enum look saw = look(f, row, feed->sequence, &record);
 
 	f->looked++;
-	if (saw == LOOK_MATCH)
+	if (saw == LOOK_MATCH) {
+		bool ours = in_turn(f, feed, &record);
+
 		record_done(&record);
+		if (ours)
+			return routine_take(f, row, feed);
+	}
 	if (saw == LOOK_FAILED)
 		return false;
 	if (saw == LOOK_OTHER) {
@@ -182,10 +202,9 @@ static bool other_lane(struct fetching *f, const struct owed_row *row, const str
 	return pass_by(f, feed->position + 1);
 }
 
-static bool routine_one(struct fetching *f, const struct owed_row *row, const struct feed_row *feed)
+static bool routine_take(struct fetching *f, const struct owed_row *row,
+			 const struct feed_row *feed)
 {
-	if (feed->lane != LANE_ROUTINE)
-		return other_lane(f, row, feed);
 	f->at = feed->position;
 	switch (look_and_take(f, row, feed)) {
 	case LOOK_MATCH:
@@ -199,6 +218,11 @@ static bool routine_one(struct fetching *f, const struct owed_row *row, const st
 	default:
 		return false;
 	}
+}
+
+static bool routine_one(struct fetching *f, const struct owed_row *row, const struct feed_row *feed)
+{
+	return feed->lane == LANE_ROUTINE ? routine_take(f, row, feed) : other_lane(f, row, feed);
 }
 
 /* true: wait before it is tried again */
@@ -234,7 +258,8 @@ static bool retry_row(struct fetching *f, const struct owed_row *row)
 	struct feed_row feed;
 
 	f->looked++;
-	if (feed_get(f->txn, row->first, &feed) && feed.lane != LANE_ROUTINE)
+	if (feed_get(f->txn, row->first, &feed) && feed.lane != LANE_ROUTINE &&
+	    (feed.kill || !f->fetch->kills_only))
 		return pass_by(f, row->last + 1); /* the flash lane's own */
 	if (too_early(f, row))
 		return pass_by(f, row->last + 1);
@@ -263,6 +288,28 @@ static void fetch_routine(struct fetching *f)
 	f->fetch->end = f->at > f->upto;
 }
 
+/* an older version that is owed, and was not put off by the subscriber itself: that blocks nothing
+ */
+static bool is_ahead(const struct record *older, void *arg)
+{
+	struct fetching *f = arg;
+	struct owed_row row;
+
+	return older->lane == LANE_ROUTINE &&
+	       owed_at(&f->rows, f->sub->number, older->position, &row) &&
+	       row.first <= older->position && row.attempts == 0;
+}
+
+/* with versions = all it must not pass an older version that goes out by the routine lane */
+static bool flash_waits(struct fetching *f, const struct owed_row *row, uint64_t sequence)
+{
+	struct record record;
+
+	return f->sub->versions_all && row->attempts == 0 &&
+	       record_head(f->txn, sequence, &record) == 0 && !record.kill &&
+	       versions_before(f->txn, &record, is_ahead, f);
+}
+
 /* flash and kills, by their own table; what does not match is left for the routine lane to skip */
 static void flash_one(struct fetching *f, uint64_t position)
 {
@@ -277,7 +324,8 @@ static void flash_one(struct fetching *f, uint64_t position)
 	f->at = row.first > position ? row.first : position + 1;
 	if (row.first > position || !feed_get(f->txn, position, &feed))
 		return;
-	if ((f->fetch->kills_only && !feed.kill) || too_early(f, &row))
+	if ((f->fetch->kills_only && !feed.kill) || too_early(f, &row) ||
+	    flash_waits(f, &row, feed.sequence))
 		return;
 	if (look_and_take(f, &row, &feed) == LOOK_FAILED)
 		f->at = position;

@@ -148,7 +148,14 @@ static uint64_t release_one(struct items *items, struct txn *txn, const uint8_t 
 	}
 	held_remove(items, txn, &record);
 	if (!record.kill && (story.kill != 0 || story.held != sequence)) {
+		struct store_event event = { .kind = STORE_OVERTAKEN,
+					     .sequence = sequence,
+					     .first = story.kill,
+					     .code = story.kill != 0 ? NX_EKILLED
+								     : NX_ESUPERSEDED };
+
 		record_state(txn, sequence, story.kill != 0 ? ITEM_KILLED : ITEM_SUPERSEDED, 0, 0);
+		items_note(items, txn, &event);
 		return 0;
 	}
 	position = feed_append(items, txn, &record);

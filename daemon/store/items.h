@@ -139,6 +139,11 @@ struct story_row {
 bool story_get(struct txn *txn, const uint8_t story[32], uint64_t sequence, struct story_row *ret);
 /* where story_find() found it */
 void story_put(struct txn *txn, const uint8_t story[32], const struct story_row *row);
+/* is there another version of its story with a position before its own, for which fn (NULL: always)
+ * says yes? Of very many versions of one story only some are looked at, and then the answer is yes
+ */
+typedef bool version_fn(const struct record *older, void *arg);
+bool versions_before(struct txn *txn, const struct record *record, version_fn *fn, void *arg);
 /* would this item be sent to a subscription now? ACKED = yes, SUPERSEDED, KILLED */
 enum settle_how story_verdict(struct txn *txn, const struct record *record, bool versions_all);
 

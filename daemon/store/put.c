@@ -29,6 +29,10 @@ static void add_uses(struct putting *p)
 /* a newer version or a kill: the one that waits never comes out */
 static void take_out_held(struct putting *p, enum item_state state)
 {
+	struct store_event event = { .kind = STORE_OVERTAKEN,
+				     .sequence = p->story.held,
+				     .first = p->record.sequence,
+				     .code = state == ITEM_KILLED ? NX_EKILLED : NX_ESUPERSEDED };
 	struct record record;
 
 	if (p->story.held == 0)
@@ -36,6 +40,7 @@ static void take_out_held(struct putting *p, enum item_state state)
 	if (record_head(p->txn, p->story.held, &record) == 0) {
 		held_remove(p->items, p->txn, &record);
 		record_state(p->txn, p->story.held, state, 0, 0);
+		items_note(p->items, p->txn, &event);
 	}
 	p->story.held = 0; /* a damaged one is caught at its release */
 }
@@ -162,6 +167,7 @@ static void answer(struct putting *p)
 	p->draft->sequence = record->sequence;
 	p->draft->position = record->position;
 	p->draft->stored_ms = record->stored_ms;
+	p->draft->follows = p->story_known;
 	p->draft->result = record->state == ITEM_HELD         ? RESULT_HELD
 			   : record->state == ITEM_SUPERSEDED ? RESULT_SUPERSEDED
 							      : RESULT_STORED;

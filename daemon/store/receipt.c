@@ -19,6 +19,11 @@ int64_t receipt_stored_ms(const struct receipt *receipt)
 	return receipt->stored_ms;
 }
 
+bool receipt_follows(const struct receipt *receipt)
+{
+	return receipt->follows;
+}
+
 enum result receipt_result(const struct receipt *receipt)
 {
 	return receipt->result;

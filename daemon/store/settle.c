@@ -255,6 +255,8 @@ void items_later(struct items *items, struct txn *txn, struct store_later *later
 		state.rows++;
 		owed_state_put(txn, later->subscription, &state);
 		rows_within(items, txn, later->subscription, wall_ms);
+		owed_state_get(txn, later->subscription, &state);
+		later->kills_only = state.rows >= OWED_ROWS_MAX;
 	}
 	later->req.code = txn->r;
 }

@@ -29,8 +29,11 @@ enum store_event_kind {
 			    .why names it; daily */
 	STORE_FORGOTTEN, /* it is forgotten: orphan-keep is over or the operator said so */
 	STORE_HISTORY,   /* it fills the store and is shortened: .ms */
-	STORE_HELD_FAR,  /* embargo further off than embargo-ahead: .sequence */
-	STORE_FATAL,     /* outcome of a commit unsure, or the disk failed: exit 74. .why */
+	/* .sequence was held and is never released: .code NX_ESUPERSEDED (by a newer version) or
+	 * NX_EKILLED, .first the sequence of that; 0 = not known */
+	STORE_OVERTAKEN,
+	STORE_HELD_FAR, /* embargo further off than embargo-ahead: .sequence */
+	STORE_FATAL,    /* outcome of a commit unsure, or the disk failed: exit 74. .why */
 };
 struct store_event {
 	enum store_event_kind kind;
@@ -131,6 +134,7 @@ uint64_t receipt_sequence(const struct receipt *receipt);
 uint64_t receipt_position(const struct receipt *receipt); /* 0: held, or superseded without one */
 int64_t receipt_stored_ms(const struct receipt *receipt); /* wall */
 enum result receipt_result(const struct receipt *receipt);
+bool receipt_follows(const struct receipt *receipt); /* its story was known before */
 
 struct store_part { /* a part of an item, complete in photos */
 	uint64_t number, size;
@@ -186,6 +190,7 @@ struct store_later {
 	uint64_t position;
 	int64_t not_before_ms;
 	unsigned attempts; /* out: how many times so far, this one included */
+	bool kills_only;   /* out: as FETCH tells */
 };
 struct store_owe_again { /* a restored client: what it ACKed above `position` is owed again */
 	struct store_req req;
@@ -273,6 +278,7 @@ struct store_claim {
 	uint64_t epoch_position; /* unused by the store */
 	/* out: */
 	uint64_t owed_at_most, expired, acked_last, position_last, first_owed;
+	bool kills_only; /* as FETCH tells */
 };
 /*
  * FETCH - the next items owed to a subscription, from a position on, in position order, of one
@@ -287,6 +293,7 @@ struct fetched {
 		verdict; /* SETTLE_ACKED = deliver; SUPERSEDED, KILLED, GIVEN_UP: settle at once */
 	enum lane lane;
 	bool kill, has_parts;
+	bool follows; /* versions = all: there are other versions of its story, so order matters */
 	unsigned attempts;
 	uint8_t story[32]; /* facts_story_key */
 	uint8_t *octets;   /* envelope, then document: malloc'ed; the caller takes it (sets NULL) or

@@ -15,6 +15,7 @@
 #include "store/items_priv.h"
 
 #define ROW_VERSION    1
+#define VERSIONS_LOOK  200
 #define IDENTITY_FIXED 58
 #define STORY_FIXED    58
 #define ROW_MAX        (STORY_FIXED + 3 * (1 + 64))
@@ -203,6 +204,38 @@ void story_put_new(struct txn *txn, const struct record *record,
 	memcpy(fresh.story, record->story, 32);
 	memcpy(fresh.identity, record->identity, 32);
 	fresh_put(txn, &fresh);
+}
+
+static bool is_before(struct txn *txn, uint64_t sequence, const struct record *record,
+		      version_fn *fn, void *arg)
+{
+	struct record other;
+
+	return sequence != record->sequence && record_head(txn, sequence, &other) == 0 &&
+	       other.position != 0 && other.position < record->position && !other.kill &&
+	       memcmp(other.story, record->story, 32) == 0 && (fn == NULL || fn(&other, arg));
+}
+
+/* the first version may stand in `fresh`; the others stand side by side, behind half of the key */
+bool versions_before(struct txn *txn, const struct record *record, version_fn *fn, void *arg)
+{
+	struct identity_row row;
+	struct fresh_row fresh;
+	unsigned looked = 0;
+	bool found = false;
+	struct cur cur;
+
+	if (fresh_get(txn, record->sequence, &fresh) == 1 &&
+	    is_before(txn, fresh.at, record, fn, arg))
+		return true;
+	cur_open(&cur, txn, T_STORIES);
+	for (bool more = cur_seek(&cur, slice_of(record->story, 16));
+	     more && !found && cur.key.n == 32 && memcmp(cur.key.p, record->story, 16) == 0;
+	     more = cur_next(&cur))
+		found = ++looked > VERSIONS_LOOK || (identity_parse(cur.value, &row) &&
+						     is_before(txn, row.sequence, record, fn, arg));
+	cur_close(&cur);
+	return found;
 }
 
 enum settle_how story_verdict(struct txn *txn, const struct record *record, bool versions_all)

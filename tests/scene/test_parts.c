@@ -217,6 +217,39 @@ static void a_crash_in_the_middle_resumes_at_what_was_committed(void **state)
 	photo_done(&photo);
 }
 
+/* what was begun and has no octet yet does not stand in the way of the next */
+static void a_photo_without_an_octet_counts_no_more_when_its_line_is_gone(void **state)
+{
+	struct stage_conf conf = {
+		.rest = "partner kpl { pin = {@kpl} publish = {\"kpl.*\"} partials = 2 }\n"
+	};
+	struct stage *stage = stage_new(&conf);
+	struct actor *kpl = actor_enter(stage, "kpl");
+	struct photo one = photo_of(21, 300000), two = photo_of(22, 300000),
+		     three = photo_of(23, 300000);
+	struct offer *c;
+
+	(void)state;
+	kpl->part_end = 0;
+	actor_publish(kpl, .uri = "urn:a", .photo = &one);
+	actor_publish(kpl, .uri = "urn:b", .photo = &two);
+	stage_settle(stage);
+	assert_int_equal(kpl->needs_n, 2);
+	actor_cut(kpl);
+	stage_settle(stage);
+	for (unsigned i = 0; i < kpl->offers_n; i++)
+		kpl->offers[i]->answer = REFUSED; /* it does not offer them again */
+	kpl->part_end = UINT64_MAX;
+	assert_int_equal(actor_dial(kpl), 0);
+	c = actor_publish(kpl, .uri = "urn:c", .photo = &three);
+	stage_settle(stage);
+	expect_result(c, RESULT_STORED);
+	stage_free(&stage);
+	photo_done(&one);
+	photo_done(&two);
+	photo_done(&three);
+}
+
 static void a_wrong_hash_is_later_once_and_then_never(void **state)
 {
 	struct stage *stage = stage_new(NULL);
@@ -373,6 +406,7 @@ int main(void)
 		cmocka_unit_test(another_line_goes_on_where_one_died),
 		cmocka_unit_test(a_cut_and_an_offer_at_once),
 		cmocka_unit_test(a_crash_in_the_middle_resumes_at_what_was_committed),
+		cmocka_unit_test(a_photo_without_an_octet_counts_no_more_when_its_line_is_gone),
 		cmocka_unit_test(a_wrong_hash_is_later_once_and_then_never),
 		cmocka_unit_test(anothers_photo_is_sent_whole_though_it_is_here),
 		cmocka_unit_test(what_was_delivered_whole_is_had),

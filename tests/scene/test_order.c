@@ -1,0 +1,272 @@
+/*
+ * test_order.c - one story's versions: in order, across lanes and embargoes; who may go out of
+ * turn.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "actor.h"
+#include "store/owed.h"
+#include "store/store_priv.h"
+
+#include <cmocka.h>
+
+#define HOUR (3600 * 1000LL)
+
+/* stored before the next one is offered: a flash would overtake it on its way in already */
+#define publish(stage, kpl, ...)                                                                   \
+	do {                                                                                       \
+		struct offer *offer = actor_publish(kpl, __VA_ARGS__);                             \
+                                                                                                   \
+		stage_settle(stage);                                                               \
+		expect_ack(offer);                                                                 \
+	} while (0)
+
+static void claim(struct stage *stage, struct actor *actor, const char *subscription)
+{
+	actor_subscribe(actor, subscription);
+	stage_settle(stage);
+	assert_int_equal(actor->subscribed_n, 1);
+}
+
+static struct actor *reader(struct stage *stage, const char *name, const char *subscription)
+{
+	struct actor *actor = actor_enter(stage, name);
+
+	claim(stage, actor, subscription);
+	return actor;
+}
+
+static unsigned place_of(const struct actor *actor, const char *uri, const char *version)
+{
+	for (unsigned i = 0; i < actor->gots_n; i++)
+		if (strcmp(actor->gots[i]->uri, uri) == 0 &&
+		    strcmp(actor->gots[i]->version, version) == 0)
+			return i;
+	fail_msg("%s never got %s %s", actor->name, uri, version);
+	return 0;
+}
+
+static void expect_order(const struct actor *actor, const char *uri, unsigned n)
+{
+	char version[8];
+
+	for (unsigned i = 1; i <= n; i++) {
+		snprintf(version, sizeof(version), "%u", i);
+		assert_int_equal(actor_count(actor, uri, version), 1);
+		if (i == 1)
+			continue;
+		snprintf(version, sizeof(version), "%u", i - 1);
+		assert_true(place_of(actor, uri, version) <
+			    place_of(actor, uri,
+				     (snprintf(version, sizeof(version), "%u", i), version)));
+	}
+}
+
+/* no routine credit: three wait, then the third version is a flash */
+static struct actor *without_routine_credit(struct stage *stage)
+{
+	struct actor *web = actor_new(stage, "web");
+
+	web->stingy = true;
+	web->credit_items = 1;
+	assert_int_equal(actor_dial(web), 0);
+	stage_settle(stage);
+	return web;
+}
+
+static void routine_goes_on(struct stage *stage, struct actor *actor)
+{
+	actor->answers = true;
+	for (unsigned i = 0; i < actor->gots_n; i++)
+		actor_ack(actor, actor->gots[i]);
+	actor->stingy = false;
+	actor_credit(actor, 100);
+	stage_later(stage, 5000);
+}
+
+static void all_versions_come_in_order_though_the_newest_is_a_flash(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *web = without_routine_credit(stage);
+
+	(void)state;
+	claim(stage, web, "every");
+	publish(stage, kpl, .uri = "urn:0");
+	publish(stage, kpl, .uri = "urn:a", .version = "1");
+	publish(stage, kpl, .uri = "urn:a", .version = "2");
+	publish(stage, kpl, .uri = "urn:a", .version = "3", .urgency = 1);
+	publish(stage, kpl, .uri = "urn:b", .version = "1", .urgency = 1);
+	stage_settle(stage);
+	assert_int_equal(actor_count(web, "urn:b", "1"), 1); /* a flash that follows nothing */
+	assert_int_equal(actor_count(web, "urn:a", NULL), 0);
+	routine_goes_on(stage, web);
+	expect_order(web, "urn:a", 3);
+	stage_free(&stage);
+}
+
+static void the_same_from_a_backlog(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *web;
+
+	(void)state;
+	publish(stage, kpl, .uri = "urn:0");
+	publish(stage, kpl, .uri = "urn:a", .version = "1");
+	publish(stage, kpl, .uri = "urn:a", .version = "2", .urgency = 1);
+	publish(stage, kpl, .uri = "urn:a", .version = "3");
+	publish(stage, kpl, .uri = "urn:b", .version = "1", .urgency = 1);
+	stage_settle(stage);
+	web = without_routine_credit(stage);
+	claim(stage, web, "every");
+	assert_int_equal(actor_count(web, "urn:b", "1"), 1);
+	assert_int_equal(actor_count(web, "urn:a", NULL), 0);
+	routine_goes_on(stage, web);
+	expect_order(web, "urn:a", 3);
+	assert_int_equal(web->gots_n, 5);
+	actor_cut(web);
+	assert_int_equal(actor_dial(web), 0);
+	stage_settle(stage);
+	claim(stage, web, "every");
+	assert_int_equal(web->subscribed.owed, 0);
+	stage_free(&stage);
+}
+
+static void a_flash_whose_forerunners_are_answered_overtakes_the_rest(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *web = reader(stage, "web", "every");
+
+	(void)state;
+	web->answers = true;
+	publish(stage, kpl, .uri = "urn:a", .version = "1");
+	stage_later(stage, 2000);
+	actor_cut(web);
+	web = without_routine_credit(stage);
+	web->answers = false;
+	claim(stage, web, "every");
+	publish(stage, kpl, .uri = "urn:0");
+	publish(stage, kpl, .uri = "urn:1");
+	publish(stage, kpl, .uri = "urn:a", .version = "2", .urgency = 1);
+	stage_settle(stage);
+	assert_int_equal(actor_count(web, "urn:1", NULL), 0);
+	assert_int_equal(actor_count(web, "urn:a", "2"), 1);
+	stage_free(&stage);
+}
+
+static void a_kill_waits_for_no_version(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *web = without_routine_credit(stage);
+
+	(void)state;
+	claim(stage, web, "every");
+	publish(stage, kpl, .uri = "urn:0");
+	publish(stage, kpl, .uri = "urn:a", .version = "1");
+	publish(stage, kpl, .uri = "urn:a", .version = "2", .kill = true);
+	stage_settle(stage);
+	assert_int_equal(actor_count(web, "urn:a", "2"), 1);
+	assert_int_equal(actor_count(web, "urn:a", "1"), 0);
+	stage_free(&stage);
+}
+
+static void a_held_version_that_is_overtaken_is_told_and_never_comes(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *web = reader(stage, "web", "every");
+	struct offer *two, *three;
+
+	(void)state;
+	web->answers = true;
+	two = actor_publish(kpl, .uri = "urn:a", .version = "2", .words = "SECRET",
+			    .embargo_ms = stage_wall() + HOUR);
+	stage_settle(stage);
+	expect_result(two, RESULT_HELD);
+	assert_false(stage_logged(stage, "event=item.overtaken"));
+	three = actor_publish(kpl, .uri = "urn:a", .version = "3");
+	stage_settle(stage);
+	expect_result(three, RESULT_STORED);
+	assert_true(stage_logged(stage, "event=item.overtaken seq=1 by_seq=2 reason=superseded"));
+	assert_int_equal(stage->exchange->count.overtaken, 1);
+	stage_later(stage, HOUR + 5000);
+	assert_int_equal(actor_count(web, "urn:a", "3"), 1);
+	assert_false(actor_saw(web, "SECRET"));
+	assert_int_equal(stage->exchange->state.held, 0);
+	stage_free(&stage);
+}
+
+static void a_held_version_that_is_killed_is_told(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl");
+
+	(void)state;
+	publish(stage, kpl, .uri = "urn:a", .version = "2", .embargo_ms = stage_wall() + HOUR);
+	publish(stage, kpl, .uri = "urn:a", .version = "3", .kill = true);
+	stage_settle(stage);
+	assert_true(stage_logged(stage, "event=item.overtaken seq=1 by_seq=2 reason=killed"));
+	stage_free(&stage);
+}
+
+/* as many rows as there may be: that many debts refused later take long to make */
+static void rows_are(struct stage *stage, const char *feed, uint32_t rows)
+{
+	struct items *items = stage->exchange->store->items;
+	uint32_t number = exchange_feed(stage->exchange, feed)->number;
+	struct owed_state owed;
+	struct txn txn;
+
+	txn_begin(&txn, items_db(items), TXN_WRITE);
+	owed_state_get(&txn, number, &owed);
+	owed.rows = rows;
+	owed_state_put(&txn, number, &owed);
+	assert_int_equal(txn_end(&txn), 0);
+}
+
+static void with_too_many_rows_only_kills_go_out_of_turn(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *web = without_routine_credit(stage);
+
+	(void)state;
+	rows_are(stage, "every", OWED_ROWS_MAX);
+	claim(stage, web, "every");
+	publish(stage, kpl, .uri = "urn:0");
+	publish(stage, kpl, .uri = "urn:1");
+	publish(stage, kpl, .uri = "urn:a", .urgency = 1);
+	publish(stage, kpl, .uri = "urn:b", .version = "1", .kill = true);
+	stage_settle(stage);
+	assert_int_equal(actor_count(web, "urn:b", NULL), 1);
+	assert_int_equal(actor_count(web, "urn:a", NULL), 0);
+	routine_goes_on(stage, web); /* in its turn it goes */
+	assert_int_equal(actor_count(web, "urn:a", NULL), 1);
+	assert_true(place_of(web, "urn:1", "1") < place_of(web, "urn:a", "1"));
+	rows_are(stage, "every", 1);
+	actor_cut(web);
+	web = without_routine_credit(stage);
+	claim(stage, web, "every");
+	assert_int_equal(web->subscribed.owed, 0);
+	publish(stage, kpl, .uri = "urn:2");
+	publish(stage, kpl, .uri = "urn:3");
+	publish(stage, kpl, .uri = "urn:c", .urgency = 1);
+	stage_settle(stage);
+	assert_int_equal(actor_count(web, "urn:c", NULL), 1);
+	stage_free(&stage);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_versions_come_in_order_though_the_newest_is_a_flash),
+		cmocka_unit_test(the_same_from_a_backlog),
+		cmocka_unit_test(a_flash_whose_forerunners_are_answered_overtakes_the_rest),
+		cmocka_unit_test(a_kill_waits_for_no_version),
+		cmocka_unit_test(a_held_version_that_is_overtaken_is_told_and_never_comes),
+		cmocka_unit_test(a_held_version_that_is_killed_is_told),
+		cmocka_unit_test(with_too_many_rows_only_kills_go_out_of_turn),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
