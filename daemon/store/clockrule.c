@@ -6,7 +6,7 @@ static void trust(struct clockrule *rule, int64_t boot_ms, int64_t wall_ms)
 {
 	rule->base_boot_ms = boot_ms;
 	rule->base_wall_ms = wall_ms;
-	rule->good_ms = wall_ms;
+	rule->good_ms = rule->label_ms = wall_ms;
 	rule->start_suspect = rule->jumped = false;
 }
 
@@ -19,6 +19,8 @@ void clockrule_start(struct clockrule *rule, int64_t boot_ms, int64_t wall_ms, i
 	rule->start_suspect = wall_ms < stored_ms || wall_ms - stored_ms > DAY_MS;
 	if (rule->start_suspect && stored_ms < wall_ms)
 		rule->good_ms = stored_ms; /* nobody has seen a later one */
+	if (wall_ms < stored_ms)
+		rule->label_ms = stored_ms; /* it is later than that, whatever the clock says */
 }
 
 bool clockrule_good(const struct clockrule *rule)
@@ -68,4 +70,9 @@ bool clockrule_vouch(struct clockrule *rule, int64_t boot_ms, int64_t wall_ms)
 int64_t clockrule_now(const struct clockrule *rule, int64_t wall_ms)
 {
 	return clockrule_good(rule) || wall_ms < rule->good_ms ? wall_ms : rule->good_ms;
+}
+
+int64_t clockrule_label(const struct clockrule *rule, int64_t boot_ms, int64_t wall_ms)
+{
+	return clockrule_good(rule) ? wall_ms : rule->label_ms + (boot_ms - rule->base_boot_ms);
 }

@@ -15,6 +15,7 @@ struct clockrule {
 	int64_t base_boot_ms,
 		base_wall_ms; /* where both stood when it was last trusted from outside */
 	int64_t good_ms;      /* the highest wall time seen while it was trusted */
+	int64_t label_ms;     /* what base_boot_ms was called: at least the last time stored */
 	bool start_suspect, jumped;
 };
 /* stored_ms: the last wall time of the run before, INT64_MIN = none */
@@ -28,3 +29,6 @@ bool clockrule_good(const struct clockrule *rule);
 /* the time that an embargo must have passed: wall_ms while it is good; else no later than what was
  * good */
 int64_t clockrule_now(const struct clockrule *rule, int64_t wall_ms);
+/* what time to write beside things whose age will matter: while the clock is suspect the boot-time
+ * clock goes on from what was good, so that nothing is years old once it is set right */
+int64_t clockrule_label(const struct clockrule *rule, int64_t boot_ms, int64_t wall_ms);

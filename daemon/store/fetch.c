@@ -259,7 +259,7 @@ static bool retry_row(struct fetching *f, const struct owed_row *row)
 
 	f->looked++;
 	if (feed_get(f->txn, row->first, &feed) && feed.lane != LANE_ROUTINE &&
-	    (feed.kill || !f->fetch->kills_only))
+	    (feed.kill || !(f->fetch->kills_only || f->sub->versions_all)))
 		return pass_by(f, row->last + 1); /* the flash lane's own */
 	if (too_early(f, row))
 		return pass_by(f, row->last + 1);
@@ -301,13 +301,12 @@ static bool is_ahead(const struct record *older, void *arg)
 }
 
 /* with versions = all it must not pass an older version that goes out by the routine lane */
-static bool flash_waits(struct fetching *f, const struct owed_row *row, uint64_t sequence)
+static bool flash_waits(struct fetching *f, uint64_t sequence)
 {
 	struct record record;
 
-	return f->sub->versions_all && row->attempts == 0 &&
-	       record_head(f->txn, sequence, &record) == 0 && !record.kill &&
-	       versions_before(f->txn, &record, is_ahead, f);
+	return f->sub->versions_all && record_head(f->txn, sequence, &record) == 0 &&
+	       !record.kill && versions_before(f->txn, &record, is_ahead, f);
 }
 
 /* flash and kills, by their own table; what does not match is left for the routine lane to skip */
@@ -325,7 +324,7 @@ static void flash_one(struct fetching *f, uint64_t position)
 	if (row.first > position || !feed_get(f->txn, position, &feed))
 		return;
 	if ((f->fetch->kills_only && !feed.kill) || too_early(f, &row) ||
-	    flash_waits(f, &row, feed.sequence))
+	    flash_waits(f, feed.sequence))
 		return;
 	if (look_and_take(f, &row, &feed) == LOOK_FAILED)
 		f->at = position;

@@ -76,9 +76,9 @@ static void take_times(struct items *items)
 	items->clock.ntp = items->times.clock_ntp;
 }
 
-void items_clock_ok(struct items *items)
+void items_clock_ok(struct items *items, int64_t boot_ms, int64_t wall_ms)
 {
-	items->clock_ok_asked = true;
+	items->clock_ok_off = wall_ms - boot_ms;
 }
 
 /* ---- now */
@@ -94,17 +94,18 @@ static void tell_clock(struct items *items, const struct why *why)
 void items_now(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised)
 {
 	struct clockrule *clock = &items->clock;
+	int64_t off = atomic_exchange(&items->clock_ok_off, INT64_MIN);
 	bool good = clockrule_good(clock);
 	struct why why = { 0 };
 
 	take_times(items);
 	items->boot_ms = boot_ms;
-	items->wall_ms = wall_ms;
 	if (!clock->started)
 		clockrule_start(clock, boot_ms, wall_ms, items->wall_stored_ms);
-	if (atomic_exchange(&items->clock_ok_asked, false))
-		clockrule_vouch(clock, boot_ms, wall_ms);
+	if (off != INT64_MIN)
+		clockrule_vouch(clock, boot_ms, boot_ms + off);
 	clockrule_look(clock, boot_ms, wall_ms, synchronised, &why);
+	items->wall_ms = clockrule_label(clock, boot_ms, wall_ms);
 	if (clockrule_good(clock) != good)
 		tell_clock(items, &why);
 }
@@ -180,6 +181,7 @@ int items_open(const struct items_conf *conf, struct items **ret, struct why *wh
 		return why_set(why, NX_ENOMEM, "out of memory");
 	pthread_mutex_init(&items->lock, NULL);
 	items->event = conf->event;
+	items->clock_ok_off = INT64_MIN;
 	items->unused = conf->unused;
 	items->arg = conf->arg;
 	items->marks = marks_of(conf->size, PAGE);

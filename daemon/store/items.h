@@ -195,7 +195,7 @@ unsigned items_batch_size(const struct items *items, const struct store_req *lis
 /* one bounded transaction of releases, expiry, retirement ... returns 1 when there is more, 0 when
  * not, negative: fatal */
 int items_maintain(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised);
-void items_clock_ok(struct items *items);
+void items_clock_ok(struct items *items, int64_t boot_ms, int64_t wall_ms); /* as they stand */
 /* step (1) and (3) of deleting a part; requests of kind REQ_INTERNAL run through items_batch */
 struct items_part_req {
 	struct store_req req;

@@ -68,7 +68,9 @@ struct items {
 	pthread_mutex_t lock; /* over what is below: any thread */
 	struct subdir *subs;
 	struct items_times times_next;
-	atomic_bool clock_ok_asked;
+	/* somebody vouched for the clock when it stood so far from the boot-time clock: it may have
+	 * jumped since. INT64_MIN: nobody did */
+	_Atomic int64_t clock_ok_off;
 	atomic_uint used_fake_percent; /* scenes; 0 = none */
 	atomic_uint photos_percent;    /* of the other environment: items_photos_percent() */
 	struct {

@@ -186,6 +186,8 @@ static void answer_again(struct putting *p)
 		p->draft->position = record.position;
 		if (record.state == ITEM_HELD)
 			p->draft->result = RESULT_HELD;
+		if (record.state == ITEM_SUPERSEDED && record.position == 0)
+			p->draft->result = RESULT_SUPERSEDED; /* it never goes out: say so again */
 	}
 	if (put_check_parts(p) == 0)
 		add_had(p); /* this partner has sent them whole all the same */

@@ -145,7 +145,8 @@ struct store_part { /* a part of an item, complete in photos */
  * PUT - an item, whole, its parts complete. code 0 and a receipt; or NX_ECONFLICT, NX_EORDER,
  * NX_EOTHERCHAN, NX_EKILLED, NX_EFULL, NX_EHELDFULL, NX_EKILLS, NX_EPARTSGONE (offer the parts
  * again: NEED), NX_ENOMEM. An identity already stored with the same content gives its old sequence
- * and RESULT_DUPLICATE; one that is still held RESULT_HELD. A kill: tombstone, older versions
+ * and RESULT_DUPLICATE; one that is still held RESULT_HELD, one that never goes
+ * out because a newer one came first RESULT_SUPERSEDED. A kill: tombstone, older versions
  * settled and withdrawn, held ones never released, in this same commit.
  */
 struct store_put {

@@ -1,4 +1,5 @@
 /* the door, as far as time, sizes and settings go */
+#include "base/clock.h"
 #include "store/owed.h"
 #include "store/store_priv.h"
 
@@ -81,7 +82,7 @@ void store_reload(struct store *store, const struct store_conf *conf)
 
 void store_clock_ok(struct store *store)
 {
-	items_clock_ok(store->items);
+	items_clock_ok(store->items, clock_boot_ms(), clock_wall_ms());
 }
 
 void store_state(const struct store *store, struct store_state *ret)

@@ -330,6 +330,7 @@ void actor_ack(struct actor *actor, struct got *got)
 
 	if (!got->answered && got->link == actor->links && actor->session != NULL)
 		session_ack(actor->session, &ack);
+	got->acked = got->acked || !got->answered;
 	got->answered = true;
 }
 
@@ -338,6 +339,7 @@ void actor_refuse(struct actor *actor, struct got *got, int code, enum nx_retry 
 {
 	if (!got->answered && got->link == actor->links && actor->session != NULL)
 		session_refuse(actor->session, got->id, code, retry, after_ms, "");
+	got->later = got->later || (!got->answered && retry == NX_LATER);
 	got->answered = true;
 }
 

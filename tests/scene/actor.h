@@ -39,8 +39,8 @@ struct offer { /* an item of the actor's own */
 	enum answer answer;
 	struct ack ack;
 	struct refuse refuse;
-	struct photo photo; /* octets are the scene's */
-	uint64_t tag;       /* the scene's */
+	struct photo photo;  /* octets are the scene's */
+	uint64_t tag, again; /* the scene's */
 };
 struct got { /* an item from the hub */
 	uint64_t id, position, sequence;
@@ -51,6 +51,8 @@ struct got { /* an item from the hub */
 	char uri[64], version[32];
 	bool kill;
 	bool answered, withdrawn;
+	bool acked, later; /* how it was answered */
+	bool final;        /* the scene's */
 	char withdrawn_code[33];
 	bool has_photo; /* the envelope names one */
 	uint8_t sha256[32];

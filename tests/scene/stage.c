@@ -206,7 +206,30 @@ static void write_conf(struct stage *stage, const struct stage_conf *conf)
 	put_text(stage, "\n}\nlog {\n");
 	put_text(stage, conf != NULL && conf->log != NULL ? conf->log : "");
 	put_text(stage, "\n}\n");
+	stage->rest_at = strlen(stage->text);
 	put_pins(stage, conf != NULL && conf->rest != NULL ? conf->rest : stage_usual);
+}
+
+static void write_file(const char *path, const char *text, size_t n)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0 && write(fd, text, n) == (ssize_t)n);
+	close(fd);
+}
+
+/* a reload looks whether they are there; nobody reads them */
+static void put_keys(const struct stage *stage)
+{
+	static const char *const files[] = { "exchange.key", "exchange.crt" };
+	char path[320];
+
+	snprintf(path, sizeof(path), "%s/keys", stage->dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/keys/%s", stage->dir, files[i]);
+		write_file(path, "none\n", 5);
+	}
 }
 
 static struct conf *read_conf(struct stage *stage)
@@ -218,7 +241,8 @@ static struct conf *read_conf(struct stage *stage)
 			 at + strlen("%STORE%"));
 
 	assert_true(n > 0);
-	if (conf_read_octets("scene.conf", slice_of(whole, (size_t)n), &conf, &why) < 0)
+	write_file(stage->file, whole, (size_t)n);
+	if (conf_read_octets(stage->file, slice_of(whole, (size_t)n), &conf, &why) < 0)
 		fail_msg("%s", why.words);
 	free(whole);
 	return conf;
@@ -253,6 +277,8 @@ struct stage *stage_new(const struct stage_conf *conf)
 	snprintf(stage->dir, sizeof(stage->dir), "%s/newsx-scene.XXXXXX",
 		 tmp != NULL ? tmp : "/tmp");
 	assert_non_null(mkdtemp(stage->dir));
+	snprintf(stage->file, sizeof(stage->file), "%s/newsxd.conf", stage->dir);
+	put_keys(stage);
 	clock_fake(5000000, BEGIN_WALL_MS);
 	fault_off();
 	log_tap(heard, stage);
@@ -297,6 +323,25 @@ void stage_crash(struct stage *stage)
 {
 	stage_die(stage);
 	stage_open(stage);
+}
+
+void stage_reload(struct stage *stage, const char *rest)
+{
+	bool by_hand = stage->by_hand;
+	struct conf *conf;
+
+	stage->by_hand = false;
+	stage_settle(stage);
+	stage->text[stage->rest_at] = '\0';
+	put_pins(stage, rest);
+	conf = read_conf(stage); /* says what is wrong with it; leaves the file */
+	conf_free(&conf);
+	fake_signal(stage->exchange->loop, SIGHUP);
+	stage_settle(stage);
+	if (stage->exchange->conf == stage->conf)
+		fail_msg("not reloaded: %s", stage->log);
+	stage->conf = (struct conf *)stage->exchange->conf;
+	stage->by_hand = by_hand;
 }
 
 void stage_stop(struct stage *stage)

@@ -15,7 +15,8 @@ struct stage {
 	struct hub *hub;
 	struct exchange *exchange; /* its inside */
 	struct conf *conf;         /* the hub's */
-	char dir[256], store_dir[320], *text;
+	char dir[256], store_dir[320], file[320], *text;
+	size_t rest_at; /* of text: where partners and subscriptions begin */
 	bool by_hand;
 	unsigned stores; /* so many folders there were */
 	struct actor *actors;
@@ -43,6 +44,8 @@ void stage_crash(struct stage *stage);
 /* the same in two acts */
 void stage_die(struct stage *stage);
 void stage_open(struct stage *stage);
+/* SIGHUP with other partners and subscriptions; comes to rest with the disk going on */
+void stage_reload(struct stage *stage, const char *rest);
 void stage_stop(struct stage *stage);   /* SIGTERM; ends when the hub says so */
 bool stage_failed(struct stage *stage); /* the store was fatal: status is set */
 /* a line of the log holds all these words, in this order, since the last time we forgot */

@@ -138,10 +138,38 @@ static void the_operator_may_vouch(void **state)
 	fx->wall_ms += DAY;
 	fx_release(fx);
 	assert_int_equal(fx_entries(fx, T_FEED), 0);
-	items_clock_ok(fx->items);
+	items_clock_ok(fx->items, fx->boot_ms, fx->wall_ms);
 	fx_release(fx);
 	assert_int_equal(fx_entries(fx, T_FEED), 1);
 	assert_int_equal(fx_told(fx, STORE_CLOCK)->code, 0);
+}
+
+static void a_vouch_is_for_the_clock_as_it_stood(void **state)
+{
+	struct fx *fx = *state;
+
+	fx_put(fx, .uri = "urn:a", .embargo_ms = START + DAY);
+	items_clock_ok(fx->items, fx->boot_ms, fx->wall_ms);
+	fx->wall_ms += DAY; /* it jumps before anybody looks */
+	fx_release(fx);
+	assert_int_equal(fx_entries(fx, T_FEED), 0);
+}
+
+/* its age counts one day: it must not be that of the wrong clock */
+static void what_comes_under_a_wrong_clock_has_its_right_age(void **state)
+{
+	struct fx *fx = *state;
+	struct record record;
+	struct txn txn;
+
+	fx_put(fx, .uri = "urn:a");
+	fx->wall_ms -= 30 * DAY;
+	fx->boot_ms += 1000;
+	fx_put(fx, .uri = "urn:b");
+	txn_begin(&txn, items_db(fx->items), TXN_READ);
+	assert_int_equal(record_head(&txn, 2, &record), 0);
+	assert_int_equal(txn_end(&txn), 0);
+	assert_int_equal(record.released_ms, START + 1000);
 }
 
 static void the_kernel_may_vouch_with_ntp(void **state)
@@ -250,6 +278,8 @@ int main(void)
 		T(far_away_is_told),
 		T(a_jump_releases_nothing),
 		T(the_operator_may_vouch),
+		T(a_vouch_is_for_the_clock_as_it_stood),
+		T(what_comes_under_a_wrong_clock_has_its_right_age),
 		T(the_kernel_may_vouch_with_ntp),
 		T(a_stale_word_of_the_kernel_does_not_count),
 		T(a_start_with_a_strange_clock_releases_nothing),

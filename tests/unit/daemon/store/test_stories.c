@@ -91,7 +91,7 @@ static void newer_takes_the_held_one_out(void **state)
 	assert_int_equal(fx_release(fx), 0);
 	assert_int_equal(fx_entries(fx, T_FEED), 1);
 	assert_int_equal(fx_put(fx, .version = "1", .embargo_ms = START + 1000).result,
-			 RESULT_DUPLICATE);
+			 RESULT_SUPERSEDED);
 }
 
 static void older_that_would_be_held_never_comes_out(void **state)
