@@ -288,6 +288,8 @@ static void finish(struct life *life)
 		stage_later(life->stage, 30000);
 		offer_again(life);
 	}
+	if (life->put_off_ms > 40 * 60 * 1000) /* what nobody answers is an hour old by then */
+		life->expires = true;
 	stage_later(life->stage, 3 * 60 * 1000 + life->put_off_ms);
 	model_at_rest(life);
 	model_check_now(life);
