@@ -26,7 +26,8 @@ struct life {
 	} filters[FILTERS_MOST];
 	int64_t boot_ms, wall_ms; /* at the beginning */
 	int64_t jump_ms;          /* how far the wall clock stands from the truth */
-	int64_t put_off_ms;       /* something was refused later while it stood so far ahead */
+	int64_t ahead_ms;         /* the most that it ever stood ahead */
+	bool put_off;             /* something was refused later */
 };
 int64_t model_true_ms(const struct life *life);
 struct actor *model_reader(const struct life *life, unsigned i);

@@ -112,15 +112,6 @@ static void come(struct life *life, unsigned i)
 	actor_subscribe(actor, name);
 }
 
-/* the time of the next try is wall time, so that it outlives a restart: a clock that goes back
- * again leaves it so far ahead, two hours at most */
-static bool put_off(struct life *life)
-{
-	if (life->jump_ms > life->put_off_ms)
-		life->put_off_ms = life->jump_ms;
-	return true;
-}
-
 static void answer_some(struct life *life)
 {
 	struct actor *actor = model_reader(life, (unsigned)below(life, READERS));
@@ -130,12 +121,14 @@ static void answer_some(struct life *life)
 
 		if (got->answered || got->link != actor->links || below(life, 2) == 0)
 			continue;
-		if (got->withdrawn && below(life, 2) == 0)
+		if (got->withdrawn && below(life, 2) == 0) {
 			actor_refuse(actor, got, NX_EWITHDRAWN, NX_NEVER, 0);
-		else if (below(life, 4) == 0 && put_off(life))
+		} else if (below(life, 4) == 0) {
+			life->put_off = true;
 			actor_refuse(actor, got, NX_EBUSY, NX_LATER, (int64_t)below(life, 5000));
-		else
+		} else {
 			actor_ack(actor, got);
+		}
 	}
 }
 
@@ -163,6 +156,8 @@ static void reload(struct life *life)
 static void jump(struct life *life, int64_t ms)
 {
 	life->jump_ms += ms;
+	if (life->jump_ms > life->ahead_ms)
+		life->ahead_ms = life->jump_ms;
 	clock_jump_wall(ms);
 }
 
@@ -267,6 +262,13 @@ static void offer_again(struct life *life)
 	}
 }
 
+/* the time of the next try is wall time, so that it outlives a restart: a clock that goes back
+ * again leaves it so far ahead, two hours at most */
+static int64_t put_off_ms(const struct life *life)
+{
+	return life->put_off ? life->ahead_ms : 0;
+}
+
 static void finish(struct life *life)
 {
 	life->stage->by_hand = false;
@@ -288,9 +290,9 @@ static void finish(struct life *life)
 		stage_later(life->stage, 30000);
 		offer_again(life);
 	}
-	if (life->put_off_ms > 40 * 60 * 1000) /* what nobody answers is an hour old by then */
+	if (put_off_ms(life) > 40 * 60 * 1000) /* what nobody answers is an hour old by then */
 		life->expires = true;
-	stage_later(life->stage, 3 * 60 * 1000 + life->put_off_ms);
+	stage_later(life->stage, 3 * 60 * 1000 + put_off_ms(life));
 	model_at_rest(life);
 	model_check_now(life);
 }
