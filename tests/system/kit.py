@@ -284,7 +284,7 @@ class Relay:
                         self.cut()
                         return
             sink.shutdown(socket.SHUT_WR)
-        except OSError:
+        except (OSError, ValueError):  # select() says ValueError of a socket that was closed
             pass
 
     def cut_after(self, octets, way):
