@@ -111,6 +111,7 @@ static void owed_again(struct store_req *req, void *arg)
 	log_warn("subscription.restored", kv_str("subscription", claim->feed->name),
 		 kv_str("peer", claim->link->partner->name), kv_u64("said", claim->said.position),
 		 kv_u64("acked", claim->ask.acked_last), kv_u64("owed_again", claim->again.items));
+	feed_busy_forget(claim->feed); /* owed again: a fetch must not pass them by */
 	rewind_to(claim, 1);
 	say_subscribed(claim);
 }
@@ -206,8 +207,11 @@ void claim_end(struct claim **at)
 	*at = NULL;
 	if (claim->open)
 		claim_skip_flush(claim);
-	for (unsigned lane = 0; lane < LANES; lane++)
+	for (unsigned lane = 0; lane < LANES; lane++) {
 		claim_queue_drop(claim, &claim->cursor[lane]);
+		if (claim->cursor[lane].fetching != NULL) /* what it brings is not looked at */
+			feed_fetch_end(claim->feed, lane);
+	}
 	if (claim->feed->claim == claim)
 		claim->feed->claim = NULL;
 	claim->link = NULL;

@@ -96,46 +96,49 @@ static void fetch_free(struct store_fetch **fetch)
 	*fetch = NULL;
 }
 
+/* its items, ready to send; the cursor goes on behind them */
+static void take_all(struct claim *claim, struct cursor *cursor, struct store_fetch *fetch)
+{
+	claim->feed->kills_only = fetch->kills_only;
+	cursor->queue = calloc(fetch->n == 0 ? 1 : fetch->n, sizeof(*cursor->queue));
+	if (cursor->queue == NULL)
+		return;
+	for (unsigned i = 0; i < fetch->n; i++)
+		take_fetched(claim, cursor, &fetch->items[i]);
+	if (cursor->n == 0)
+		claim_queue_drop(claim, cursor);
+	if (fetch->skip_first != 0 && fetch->next > fetch->skip_first)
+		claim_settle(claim, SETTLE_SKIPPED, fetch->skip_first, NULL, fetch->next - 1);
+	cursor->next = fetch->end && fetch->upto != 0 ? fetch->upto + 1 : fetch->next;
+	if (fetch->end && cursor->next <= claim->backlog_end)
+		cursor->next = claim->backlog_end + 1;
+	if (fetch->retry_at_ms < claim->retry_at_ms)
+		claim->retry_at_ms = fetch->retry_at_ms;
+}
+
 static void fetched(struct store_req *req, void *arg)
 {
 	struct claim *claim = arg;
 	struct store_fetch *fetch = (struct store_fetch *)req;
 	struct cursor *cursor = &claim->cursor[fetch->lane];
-	bool ours = cursor->fetching == fetch;
 	int code = req->code;
 
 	claim->requests--;
-	if (ours)
-		cursor->fetching = NULL;
-	if (claim->link != NULL && code < 0)
-		log_err("subscription.fetch", kv_str("subscription", claim->feed->name),
-			kv_str("reason", nx_word(code)), kv_str("words", req->why.words));
-	if (claim->link == NULL || !ours || code < 0 || fetch->from != cursor->next) {
+	cursor->fetching = NULL;
+	if (claim->link == NULL) {
 		fetch_free(&fetch);
-		if (claim->link == NULL)
-			claim_free(claim);
-		else if (code == 0)
-			claim_ready(claim);
+		claim_free(claim);
 		return;
 	}
-	claim->feed->kills_only = fetch->kills_only;
-	cursor->queue = calloc(fetch->n == 0 ? 1 : fetch->n, sizeof(*cursor->queue));
-	if (cursor->queue != NULL) {
-		for (unsigned i = 0; i < fetch->n; i++)
-			take_fetched(claim, cursor, &fetch->items[i]);
-		if (cursor->n == 0)
-			claim_queue_drop(claim, cursor);
-		if (fetch->skip_first != 0 && fetch->next > fetch->skip_first)
-			claim_settle(claim, SETTLE_SKIPPED, fetch->skip_first, NULL,
-				     fetch->next - 1);
-		cursor->next = fetch->end && fetch->upto != 0 ? fetch->upto + 1 : fetch->next;
-		if (fetch->end && cursor->next <= claim->backlog_end)
-			cursor->next = claim->backlog_end + 1;
-		if (fetch->retry_at_ms < claim->retry_at_ms)
-			claim->retry_at_ms = fetch->retry_at_ms;
-	}
+	if (code < 0)
+		log_err("subscription.fetch", kv_str("subscription", claim->feed->name),
+			kv_str("reason", nx_word(code)), kv_str("words", req->why.words));
+	else if (fetch->from == cursor->next)
+		take_all(claim, cursor, fetch);
+	feed_fetch_end(claim->feed, fetch->lane);
 	fetch_free(&fetch);
-	claim_ready(claim);
+	if (code == 0)
+		claim_ready(claim);
 }
 
 static void fetch_from(struct claim *claim, enum lane lane, uint64_t upto)
@@ -158,6 +161,7 @@ static void fetch_from(struct claim *claim, enum lane lane, uint64_t upto)
 	fetch->wall_ms = clock_wall_ms();
 	fetch->req.urgent = lane == LANE_FLASH;
 	cursor->fetching = fetch;
+	feed_fetch_begin(claim->feed, lane);
 	claim->requests++;
 	store_submit(claim->link->exchange->store, &fetch->req);
 }

@@ -70,6 +70,7 @@ static struct feed *feed_add(struct exchange *exchange, uint32_t number)
 	if (feed == NULL)
 		return NULL;
 	map_init(&feed->busy);
+	feed->late_end = &feed->late;
 	feed->number = number;
 	feed->owed_again_ms = INT64_MIN;
 	for (unsigned i = 0; i < TAKEOVERS; i++)

@@ -42,8 +42,10 @@ struct feed { /* one subscription at run time */
 	uint32_t number;
 	const struct conf_subscription *conf; /* NULL: no longer in the configuration */
 	struct claim *claim;                  /* who has it now */
-	struct map busy;              /* positions open, or answered and not yet settled on disk */
-	int64_t takeovers[TAKEOVERS]; /* boot ms of the latest */
+	struct map busy;               /* positions open, or answered and not yet settled on disk */
+	struct busy *late, **late_end; /* of them: settled, but a fetch may not have seen it */
+	uint64_t fetches, fetching[LANES]; /* begun so far; the number of the one in flight, or 0 */
+	int64_t takeovers[TAKEOVERS];      /* boot ms of the latest */
 	unsigned takeover_next;
 	struct {
 		uint64_t position;

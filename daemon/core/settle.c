@@ -9,6 +9,8 @@ enum { RUNS_AT_ONCE = 512 };
 struct busy {
 	struct map_node node;
 	uint64_t position;
+	struct busy *next_late; /* on feed->late, in the order of `after` */
+	uint64_t after;         /* of fetches up to this one; 0: not late */
 };
 
 struct settle {
@@ -51,14 +53,72 @@ int feed_busy_add(struct feed *feed, uint64_t position)
 	return 0;
 }
 
+static void busy_free(struct feed *feed, struct busy *busy)
+{
+	map_del(&feed->busy, &busy->node);
+	free(busy);
+}
+
 void feed_busy_del(struct feed *feed, uint64_t position)
 {
 	struct busy *busy = busy_find(feed, position);
 
-	if (busy == NULL)
+	if (busy != NULL && busy->after == 0)
+		busy_free(feed, busy);
+}
+
+static void late_until(struct feed *feed, uint64_t oldest)
+{
+	struct busy *busy;
+
+	while ((busy = feed->late) != NULL && busy->after < oldest) {
+		feed->late = busy->next_late;
+		busy_free(feed, busy);
+	}
+	if (feed->late == NULL)
+		feed->late_end = &feed->late;
+}
+
+/* the first of those in flight */
+static uint64_t oldest_fetch(const struct feed *feed)
+{
+	uint64_t oldest = UINT64_MAX;
+
+	for (unsigned lane = 0; lane < LANES; lane++)
+		if (feed->fetching[lane] != 0 && feed->fetching[lane] < oldest)
+			oldest = feed->fetching[lane];
+	return oldest;
+}
+
+void feed_busy_settled(struct feed *feed, uint64_t position)
+{
+	struct busy *busy = busy_find(feed, position);
+
+	if (busy == NULL || busy->after != 0)
 		return;
-	map_del(&feed->busy, &busy->node);
-	free(busy);
+	if (oldest_fetch(feed) == UINT64_MAX) {
+		busy_free(feed, busy);
+		return;
+	}
+	busy->after = feed->fetches;
+	*feed->late_end = busy;
+	feed->late_end = &busy->next_late;
+}
+
+void feed_busy_forget(struct feed *feed)
+{
+	late_until(feed, UINT64_MAX);
+}
+
+void feed_fetch_begin(struct feed *feed, enum lane lane)
+{
+	feed->fetching[lane] = ++feed->fetches;
+}
+
+void feed_fetch_end(struct feed *feed, enum lane lane)
+{
+	feed->fetching[lane] = 0;
+	late_until(feed, oldest_fetch(feed));
 }
 
 int settle_new(struct exchange *exchange, struct settle **ret)
@@ -94,7 +154,7 @@ static void settled(struct store_req *req, void *arg)
 		struct feed *feed = exchange_feed_by_number(settle->exchange, run->subscription);
 
 		if (feed != NULL && run->how != SETTLE_SKIPPED)
-			feed_busy_del(feed, run->last);
+			feed_busy_settled(feed, run->last);
 	}
 	free(settle->flying.runs);
 	settle->flying.runs = NULL;

@@ -8,7 +8,7 @@
 
 static void a_position_is_busy_once_however_often_it_is_said(void **state)
 {
-	struct feed feed = { 0 };
+	struct feed feed = { .late_end = &feed.late };
 
 	(void)state;
 	map_init(&feed.busy);
@@ -32,10 +32,44 @@ static void a_position_is_busy_once_however_often_it_is_said(void **state)
 	map_done(&feed.busy);
 }
 
+static void what_is_settled_stays_busy_for_fetches_that_began_before(void **state)
+{
+	struct feed feed = { .late_end = &feed.late };
+
+	(void)state;
+	map_init(&feed.busy);
+	for (uint64_t p = 1; p <= 5; p++)
+		assert_int_equal(feed_busy_add(&feed, p), 0);
+	feed_busy_settled(&feed, 1); /* nobody reads */
+	assert_false(feed_busy(&feed, 1));
+	feed_fetch_begin(&feed, LANE_ROUTINE);
+	feed_busy_settled(&feed, 2);
+	feed_busy_settled(&feed, 2);
+	feed_busy_del(&feed, 2);
+	assert_true(feed_busy(&feed, 2));
+	feed_fetch_begin(&feed, LANE_FLASH);
+	feed_busy_settled(&feed, 3);
+	feed_fetch_end(&feed, LANE_ROUTINE);
+	assert_false(feed_busy(&feed, 2)); /* the flash lane's began after it was settled */
+	assert_true(feed_busy(&feed, 3));
+	feed_fetch_begin(&feed, LANE_ROUTINE); /* it sees that 3 is settled */
+	feed_fetch_end(&feed, LANE_FLASH);
+	assert_false(feed_busy(&feed, 3));
+	feed_busy_settled(&feed, 4);
+	feed_busy_forget(&feed);
+	assert_false(feed_busy(&feed, 4));
+	assert_true(feed_busy(&feed, 5)); /* it is open, not settled */
+	feed_fetch_end(&feed, LANE_ROUTINE);
+	feed_busy_del(&feed, 5);
+	assert_int_equal(feed.busy.n, 0);
+	map_done(&feed.busy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_position_is_busy_once_however_often_it_is_said),
+		cmocka_unit_test(what_is_settled_stays_busy_for_fetches_that_began_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
