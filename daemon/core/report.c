@@ -99,7 +99,7 @@ void report_event(struct exchange *exchange, const struct store_event *e)
 		log_warn("subscription.expired", kv_str("subscription", feed),
 			 kv_u64("items", e->items), kv_u64("bytes", e->octets),
 			 kv_u64("first", e->first), kv_u64("last", e->last),
-			 kv_str("reason", nx_word(e->code)));
+			 kv_str("reason", nx_word(e->code)), kv_str("rule", e->why.words));
 		break;
 	case STORE_RETIRED:
 		log_info("store.retired", kv_u64("items", e->items), kv_u64("bytes", e->octets));

@@ -71,7 +71,7 @@ static void excess_step(struct expiring *e)
 		state->excess_at = 1;
 	}
 	expire_debts_end(&debts, e);
-	expire_now(e);
+	expire_now(e, "backlog-size");
 	e->more = e->more || state->excess > 0;
 }
 
@@ -185,7 +185,7 @@ static size_t mark_sub(struct expiring *e, uint64_t from, uint64_t upto, bool ki
 	}
 	debts_close(&debts);
 	n = e->n;
-	expire_now(e);
+	expire_now(e, "store-full");
 	return n;
 }
 

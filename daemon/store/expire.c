@@ -17,7 +17,7 @@ static void by_age_kills(struct expiring *e)
 		e->go[e->n++] = debt.feed.position;
 	e->state->kill = debts.at < e->state->look ? debts.at : 0;
 	expire_debts_end(&debts, e);
-	expire_now(e);
+	expire_now(e, "backlog-age");
 }
 
 /*
@@ -49,7 +49,7 @@ static void by_age(struct expiring *e)
 	expire_debts_end(&debts, e);
 	if (oldest > 0)
 		e->more = false; /* it came to what it looked for */
-	expire_now(e);
+	expire_now(e, "backlog-age");
 	if (state->kill != 0 && !e->more)
 		by_age_kills(e);
 	if (!e->more)

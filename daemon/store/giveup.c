@@ -17,7 +17,7 @@ static void cut_count(const struct owed_row *row, uint64_t first, uint64_t last,
 }
 
 static void note_given(struct items *items, struct txn *txn, uint32_t subscription,
-		       const struct given *given)
+		       const struct given *given, const char *rule)
 {
 	struct store_event event = {
 		.kind = STORE_EXPIRED,
@@ -32,6 +32,7 @@ static void note_given(struct items *items, struct txn *txn, uint32_t subscripti
 
 	if (given->items == 0)
 		return;
+	why_set(&event.why, NX_EEXPIREDDEBT, "%s", rule);
 	owed_state_get(txn, subscription, &state);
 	state.expired_items += given->items;
 	state.expired_octets += given->octets;
@@ -41,7 +42,7 @@ static void note_given(struct items *items, struct txn *txn, uint32_t subscripti
 }
 
 void expire_positions(struct items *items, struct txn *txn, uint32_t subscription,
-		      const uint64_t *positions, size_t n, int64_t wall_ms)
+		      const uint64_t *positions, size_t n, int64_t wall_ms, const char *rule)
 {
 	struct receipt_entry *entries = calloc(n + 1, sizeof(*entries));
 	struct given given = { 0 };
@@ -74,7 +75,7 @@ void expire_positions(struct items *items, struct txn *txn, uint32_t subscriptio
 	}
 	cur_close(&cur);
 	receipts_add(txn, subscription, entries, given.items);
-	note_given(items, txn, subscription, &given);
+	note_given(items, txn, subscription, &given, rule);
 	free(entries);
 }
 
@@ -132,11 +133,11 @@ void expire_near(struct expiring *e, int by, uint64_t percent)
 	state->warned[by] = level;
 }
 
-void expire_now(struct expiring *e)
+void expire_now(struct expiring *e, const char *rule)
 {
 	if (e->n == 0)
 		return;
-	expire_positions(e->items, e->txn, e->sub->number, e->go, e->n, e->wall_ms);
+	expire_positions(e->items, e->txn, e->sub->number, e->go, e->n, e->wall_ms, rule);
 	e->n = 0;
 	e->more = true;
 }

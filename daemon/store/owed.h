@@ -99,10 +99,10 @@ bool filter_match(struct txn *txn, struct filter_cache *cache, const struct sub 
  * the transaction does not commit */
 void items_retire_again(struct items *items, uint64_t first, uint64_t last);
 void expire_look_again(struct items *items, uint32_t subscription); /* 0 = all */
-/* gives up debts of one subscription by rule: positions rising. Receipts, counter, event
- * NX_EEXPIREDDEBT */
+/* gives up debts of one subscription by rule (in words, for the log): positions rising. Receipts,
+ * counter, event NX_EEXPIREDDEBT */
 void expire_positions(struct items *items, struct txn *txn, uint32_t subscription,
-		      const uint64_t *positions, size_t n, int64_t wall_ms);
+		      const uint64_t *positions, size_t n, int64_t wall_ms, const char *rule);
 
 /* octets to and from disk */
 static inline uint8_t *pack_u32(uint8_t *p, uint32_t u)

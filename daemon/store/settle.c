@@ -229,7 +229,7 @@ static void rows_within(struct items *items, struct txn *txn, uint32_t subscript
 	for (unsigned i = 0; state.rows > OWED_ROWS_MAX && i < 4; i++) {
 		if (!oldest_retry(txn, subscription, &position))
 			return;
-		expire_positions(items, txn, subscription, &position, 1, wall_ms);
+		expire_positions(items, txn, subscription, &position, 1, wall_ms, "too many rows");
 		owed_state_get(txn, subscription, &state);
 	}
 }

@@ -108,7 +108,8 @@ struct expiring {
 enum { BY_AGE, BY_SIZE };
 struct tend_sub *expire_state(struct tend *tend, uint32_t number); /* NULL: out of memory */
 void expire_near(struct expiring *e, int by, uint64_t percent);
-void expire_now(struct expiring *e); /* gives up e->go */
+/* gives up e->go; rule: the setting or mark that it passed, for the log */
+void expire_now(struct expiring *e, const char *rule);
 void expire_debts(struct debts *debts, struct expiring *e, uint64_t from, uint64_t upto);
 void expire_debts_end(struct debts *debts, struct expiring *e);
 void expire_by_size(struct expiring *e);

@@ -70,7 +70,8 @@ class Counts:
     """how often each event stood in the log, and what expired and was retired"""
 
     def __init__(self):
-        self.events, self.retired, self.expired, self.bad = {}, 0, {}, []
+        self.events, self.retired, self.bad = {}, 0, []
+        self.expired, self.rules = {}, {}  # by subscription; and by the rule that it passed
 
     def take(self, lines):
         for line in lines:
@@ -80,7 +81,8 @@ class Counts:
             if event == "store.retired":
                 self.retired += int(got["items"])
             elif event == "subscription.expired":
-                self.expired[got["subscription"]] = self.expired.get(got["subscription"], 0) + int(got["items"])
+                for count, name in ((self.expired, got["subscription"]), (self.rules, "%(subscription)s by %(rule)s" % got)):
+                    count[name] = count.get(name, 0) + int(got["items"])
             if got.get("level") == "err" or event is None:
                 self.bad.append(line)
 

@@ -126,7 +126,7 @@ def soak(seconds, seed, pace=40, size="64MiB"):
     if not counts.retired or not ABSENT <= set(counts.expired):
         faults.append("the store was never full: %d retired, expired %s" % (counts.retired, counts.expired))
     if set(counts.expired) - ABSENT:
-        faults.append("debts of subscribers who came expired: %s" % counts.expired)
+        faults.append("debts of subscribers who came expired: %s" % counts.rules)
     return faults
 
 

@@ -259,6 +259,7 @@ static void old_debts_expire_kills_last(void **state)
 	/* the kill in a later event than the others */
 	assert_int_equal(fx_told(fx, STORE_EXPIRED)->first, 1);
 	assert_int_equal(fx_told(fx, STORE_EXPIRED)->items, 1);
+	assert_string_equal(fx_told(fx, STORE_EXPIRED)->why.words, "backlog-age");
 	assert_int_equal(told_n(fx, STORE_EXPIRED), 2);
 	fx_reopen(fx);
 	fx_maintain(fx);
