@@ -201,7 +201,8 @@ static void later_done(struct store_req *req, void *arg)
 {
 	struct later *later = arg;
 
-	feed_busy_settled(later->feed, later->req.position);
+	feed_busy_del(later->feed,
+		      later->req.position); /* it is owed: too early is better than never */
 	if (req->code == 0 && later->req.attempts > 0)
 		later->feed->kills_only = later->req.kills_only;
 	if (req->code < 0)

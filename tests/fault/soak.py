@@ -24,7 +24,7 @@ SUBSCRIPTIONS = {"to-" + name: 'partner = "%s" channels = {"*"} start = "all" ve
                                     ("far", 'backlog-size = "5%"'))}
 ABSENT = {"to-away", "to-far"}
 # what a figure may rise over two thirds of the run: a share of its mean, or so much, whichever is more
-# a share of the mean or so much. The table of new stories (fresh.h) doubles as they come, up to 4 MiB, and the heap may keep
+# The table of new stories (fresh.h) doubles as they come, up to 4 MiB, and the heap may keep
 # its former half: in ten minutes that is a mebioctet
 TOLERANCE = {"anon_kb": (0.03, 2048), "rss_kb": (0.03, 2048), "descriptors": (0, 1.5), "threads": (0, 0), "disk_kb": (0, 0)}
 
