@@ -121,8 +121,7 @@ void report_event(struct exchange *exchange, const struct store_event *e)
 		break;
 	case STORE_NEAR_DEBT:
 		log_warn("subscription.near_debt", kv_str("subscription", feed),
-			 kv_u64("percent", e->percent), kv_u64("items", e->items),
-			 kv_u64("bytes", e->octets));
+			 kv_u64("percent", e->percent), kv_str("rule", e->why.words));
 		break;
 	case STORE_VANISHED:
 		log_warn("store.vanished", kv_str("words", e->why.words));

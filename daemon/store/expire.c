@@ -27,16 +27,19 @@ static void by_age_kills(struct expiring *e)
 static void by_age(struct expiring *e)
 {
 	struct tend_sub *state = e->state;
-	int64_t most = e->sub->backlog_age_ms, oldest = 0;
+	int64_t most = e->sub->backlog_age_ms, age, oldest = 0;
 	struct debts debts;
 	struct debt debt;
+	bool found = false;
 
 	expire_debts(&debts, e, state->look, e->items->count.position_last);
 	while (e->n < EXPIRE_MAX && debts_next(&debts, &debt)) {
 		if (debt.released_ms == TIME_NONE)
 			continue;
-		if (e->now_ms - debt.released_ms <= most) {
-			oldest = e->now_ms - debt.released_ms;
+		age = e->now_ms - debt.released_ms; /* below 0: released since the tick */
+		found = age <= most;
+		if (found) {
+			oldest = age > 0 ? age : 0;
 			debts.at = debt.feed.position;
 			break;
 		}
@@ -47,7 +50,7 @@ static void by_age(struct expiring *e)
 	}
 	state->look = debts.at;
 	expire_debts_end(&debts, e);
-	if (oldest > 0)
+	if (found)
 		e->more = false; /* it came to what it looked for */
 	expire_now(e, "backlog-age");
 	if (state->kill != 0 && !e->more)

@@ -115,18 +115,25 @@ void expire_look_again(struct items *items, uint32_t subscription)
 }
 
 /* ---- steps */
+static unsigned level_of(uint64_t percent)
+{
+	return percent >= 80 ? 80 : percent >= 50 ? 50 : 0;
+}
+
+/* a level is left when 10 % below it: who stands about it is told of once */
 void expire_near(struct expiring *e, int by, uint64_t percent)
 {
 	struct store_event event = { .kind = STORE_NEAR_DEBT, .subscription = e->sub->number };
-	unsigned level = percent >= 80 ? 80 : percent >= 50 ? 50 : 0;
 	struct tend_sub *state = e->state;
+	unsigned level = level_of(percent), left = level_of(percent + 10);
+
+	if (level < state->warned[by] && left >= state->warned[by])
+		level = state->warned[by];
 
 	if (level > state->warned[by] ||
 	    (level > 0 && e->wall_ms - state->warned_ms[by] >= DAY_MS)) {
 		event.percent = level;
-		why_set(&event.why, 0, "subscription %s of %s stands at %u %% of its %s",
-			e->sub->name, e->sub->partner_name, level,
-			by == BY_AGE ? "backlog-age" : "backlog-size");
+		why_set(&event.why, 0, "%s", by == BY_AGE ? "backlog-age" : "backlog-size");
 		items_note(e->items, e->txn, &event);
 		state->warned_ms[by] = e->wall_ms;
 	}

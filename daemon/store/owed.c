@@ -255,29 +255,32 @@ static bool totals_upto(struct cur *feed, uint64_t position, struct totals *ret)
 	return true;
 }
 
-/* the totals before the position. When all rows before it are retired: those of the first that
- * stands, less its own item */
-static void totals_before(struct cur *feed, uint64_t position, struct totals *ret)
+/*
+ * The totals before the first row of first..last that still stands: that row's, less its own item.
+ * The row before it may be far away, with much between them that was retired and is owed to nobody.
+ * False: nothing of the run stands any more.
+ */
+static bool totals_before(struct cur *feed, uint64_t first, uint64_t last, struct totals *ret)
 {
 	struct record record;
 	struct feed_row row;
 
-	if (position > 0 && totals_upto(feed, position - 1, ret))
-		return;
-	*ret = (struct totals){ 0 };
-	if (!cur_seek(feed, key_u64(&position)) || !feed_parse(feed->key, feed->value, &row))
-		return;
-	ret->items = row.total_items - 1;
+	if (!cur_seek(feed, key_u64(&first)) || !feed_parse(feed->key, feed->value, &row) ||
+	    row.position > last)
+		return false;
+	*ret = (struct totals){ row.total_items - 1, row.total_octets };
 	if (record_head(feed->txn, row.sequence, &record) == 0 && record.octets <= row.total_octets)
-		ret->octets = row.total_octets - record.octets;
+		ret->octets -= record.octets;
+	else
+		totals_upto(feed, row.position - 1, ret);
+	return true;
 }
 
 static void sum_run(struct cur *feed, uint64_t first, uint64_t last, struct owed_sum *ret)
 {
 	struct totals before, upto;
 
-	totals_before(feed, first, &before);
-	if (!totals_upto(feed, last, &upto))
+	if (!totals_before(feed, first, last, &before) || !totals_upto(feed, last, &upto))
 		return;
 	if (upto.items > before.items)
 		ret->items += upto.items - before.items;

@@ -269,6 +269,67 @@ static void old_debts_expire_kills_last(void **state)
 	assert_int_equal(fx_told(fx, STORE_NEAR_DEBT)->percent, 80);
 }
 
+/* the tick's time is a moment old: what was released since has no age yet, not an endless one */
+static void what_came_after_the_tick_is_not_old(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("*", true);
+
+	def.subs[0].backlog_age_ms = 10 * DAY;
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_items(fx, "x", 1, "a");
+	fx_advance(fx, -5005);
+	fx_maintain(fx); /* after 5 s */
+	assert_null(fx_told(fx, STORE_NEAR_DEBT));
+}
+
+/* who stands about a level is told of once, not at each item that comes and goes */
+static void a_level_is_told_once(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("a", true);
+	uint32_t sub;
+
+	def.subs[0].backlog_size = 17 * 100; /* a hundred items */
+	assert_int_equal(fx_define(fx, &def), 0);
+	sub = def.subs[0].number;
+	fx_items(fx, "x", 54, "a");
+	for (uint64_t i = 0; i < 5; i++) {
+		fx_advance(fx, 20000);
+		fx_maintain(fx);
+		for (uint64_t k = 1; k <= 6; k++)
+			fx_ack(fx, sub, 6 * i + k);
+		fx_advance(fx, 20000);
+		fx_maintain(fx);
+		fx_items(fx, (const char *[]){ "b", "c", "d", "e", "f" }[i], 6, "a");
+	}
+	assert_int_equal(told_n(fx, STORE_NEAR_DEBT), 1);
+}
+
+/* between two debts lies what is retired: it counts for nobody */
+static void owed_at_most_leaves_out_what_is_gone(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("a", true);
+
+	def.subs[1] = def.subs[0];
+	def.subs[1].name = "other";
+	def.subs[1].channels = "o";
+	def.subs_n = 2;
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_items(fx, "o", 1, "o");
+	fx_items(fx, "x", 1, "a");
+	fx_items(fx, "n", 30, "b");
+	for (uint64_t i = 1; i <= 32; i++)
+		fx_ack(fx, def.subs[0].number, i); /* its row begins behind them */
+	fx_advance(fx, 8 * DAY);
+	fx_maintain(fx);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 1);
+	fx_items(fx, "y", 1, "a");
+	assert_rows(fx, def.subs[0].number, "33-g1");
+	assert_int_equal(fx_claim(fx, def.subs[0].number).owed_at_most, 1);
+}
+
 static void a_clock_that_jumps_expires_nothing(void **state)
 {
 	struct fx *fx = *state;
@@ -396,6 +457,9 @@ int main(void)
 		T(history_ends),
 		T(history_goes_before_debts),
 		T(old_debts_expire_kills_last),
+		T(what_came_after_the_tick_is_not_old),
+		T(a_level_is_told_once),
+		T(owed_at_most_leaves_out_what_is_gone),
 		T(a_clock_that_jumps_expires_nothing),
 		T(too_large_a_backlog_expires_oldest_first),
 		T(at_the_mark_the_oldest_of_all_goes),
