@@ -8,6 +8,7 @@
 
 #define REQUESTS_MAX 256
 #define DIRTY_MAX    1000
+#define PUT_AT_MARK  100 /* four such batches take less than a step of retirement frees */
 #define PARTNER_MAX  32
 #define BATCH_PAGES  64 /* branches, rows of meta, LMDB's own */
 
@@ -74,15 +75,35 @@ static void handle(struct items *items, struct txn *txn, struct store_req *req)
 	}
 }
 
-/* its worst case fits under its mark beside what was taken before it */
-static bool admit(struct batch *batch, const struct store_req *req)
+typedef bool choose_fn(const struct store_req *req);
+
+/* its worst case fits under its mark beside what was taken before it, and others have as much left
+ * as is fair */
+static int admit(struct batch *batch, struct store_req *req)
 {
+	const struct store_put *put = (const struct store_put *)req;
 	uint64_t pages = batch->pages + worst_pages(req);
+	uint64_t left = items_left(batch->items, mark_of(req), batch->pages);
 
 	if (!items_room(batch->items, mark_of(req), pages))
-		return false;
+		return why_set(&req->why, NX_EFULL, "the store is nearly full");
+	if (items_at_mark(batch->items) && req->kind == REQ_PUT &&
+	    !fair_allows(&batch->items->fair, put->partner, put_pages_likely(put), left))
+		return why_set(&req->why, NX_EFULL,
+			       "the store is nearly full, and what is left is for others too");
 	batch->pages = pages;
-	return true;
+	return 0;
+}
+
+/* who took of what is left */
+static void account(struct batch *batch, const struct store_req *list, choose_fn *choose, bool one)
+{
+	for (; list != NULL; list = one ? NULL : list->next) {
+		const struct store_put *put = (const struct store_put *)list;
+
+		if (list->kind == REQ_PUT && choose(list) && list->code == 0)
+			fair_took(&batch->items->fair, put->partner, put_pages_likely(put));
+	}
 }
 
 /* ---- transactions. Three ways to choose from the list */
@@ -103,25 +124,26 @@ static bool is_any(const struct store_req *req)
 	return true;
 }
 
-typedef bool choose_fn(const struct store_req *req);
-
 static int run(struct items *items, struct store_req *list, choose_fn *choose, bool one)
 {
 	struct batch batch = { .items = items, .pages = BATCH_PAGES };
 	struct txn txn;
+	int r;
 
+	fair_fit(&items->fair, items_zone(items));
 	items_begin(items, &txn);
 	for (struct store_req *req = list; req != NULL && txn.r == 0;
 	     req = one ? NULL : req->next) {
 		if (!choose(req))
 			continue;
-		req->code = 0;
-		if (admit(&batch, req))
+		req->code = admit(&batch, req);
+		if (req->code == 0)
 			handle(items, &txn, req);
-		else
-			req->code = why_set(&req->why, NX_EFULL, "the store is nearly full");
 	}
-	return items_end(items, &txn);
+	r = items_end(items, &txn);
+	if (r == 0 && items_at_mark(items))
+		account(&batch, list, choose, one);
+	return r;
 }
 
 static bool can_be_split(int r)
@@ -221,41 +243,48 @@ static bool over_share(struct share *shares, unsigned *n, uint32_t partner)
 	return ++shares[i].n > PARTNER_MAX;
 }
 
+/* the pages of a batch that is put together */
+struct tally {
+	uint64_t worst;      /* of those that have room */
+	unsigned pages, put; /* as it is likely; of items alone */
+};
+
 /*
  * Would its worst case pass its mark only because of those before it? Then it waits for the next
- * batch, when they are known to have taken far less. One that does not fit alone comes along, and
- * is refused.
+ * batch, when they are known to have taken far less. One that does not fit alone comes along, takes
+ * nothing, and is refused.
  */
-static bool fits_next_time(const struct items *items, const struct store_req *req,
-			   uint64_t *worst_so_far)
+static bool fits_now(const struct items *items, const struct store_req *req, struct tally *tally)
 {
 	uint64_t worst = worst_pages(req);
+	unsigned likely =
+		is_put(req) ? put_pages_likely((const struct store_put *)req) : (unsigned)worst / 4;
 
 	if (!items_room(items, mark_of(req), BATCH_PAGES + worst))
-		return false;
-	if (!items_room(items, mark_of(req), BATCH_PAGES + *worst_so_far + worst))
 		return true;
-	*worst_so_far += worst;
-	return false;
+	if (!items_room(items, mark_of(req), BATCH_PAGES + tally->worst + worst))
+		return false;
+	tally->worst += worst;
+	tally->pages += likely;
+	tally->put += is_put(req) ? likely : 0;
+	return true;
 }
 
 unsigned items_batch_size(const struct items *items, const struct store_req *list)
 {
 	struct share shares[REQUESTS_MAX];
 	bool shared = two_partners(list);
-	unsigned n = 0, shares_n = 0, pages = 0;
-	uint64_t worst = 0;
+	unsigned n = 0, shares_n = 0, put_max = items_at_mark(items) ? PUT_AT_MARK : DIRTY_MAX;
+	struct tally tally = { 0 };
 
 	for (; list != NULL && n < REQUESTS_MAX; list = list->next, n++) {
 		const struct store_put *put = (const struct store_put *)list;
 
-		if (fits_next_time(items, list, &worst))
+		if (!fits_now(items, list, &tally))
 			break;
-
 		if (is_put(list) && shared && over_share(shares, &shares_n, put->partner))
 			break;
-		pages += is_put(list) ? put_pages_likely(put) : (unsigned)worst_pages(list) / 4;
-		if (n > 0 && pages > DIRTY_MAX)
+		if (n > 0 && (tally.pages > DIRTY_MAX || tally.put > put_max))
 			break;
 	}
 	return n;

@@ -210,6 +210,7 @@ void items_close(struct items **items)
 	free((*items)->vanishing);
 	tend_free(*items);
 	fresh_free(*items);
+	fair_done(&(*items)->fair);
 	subdir_free(&(*items)->subs);
 	db_close(&(*items)->db);
 	pthread_mutex_destroy(&(*items)->lock);

@@ -187,6 +187,8 @@ struct db *items_db(struct items *items);
  * NX_EIO: fatal, no done() for any of them
  */
 int items_batch(struct items *items, struct store_req *list, int64_t boot_ms, int64_t wall_ms);
+/* does the environment stand where the oldest debts go? Thread: the writer's */
+bool items_at_mark(const struct items *items);
 /* the door calls it for each PUT after its done(): the receipt is gone with it */
 void items_receipt_free(struct store_put *put);
 /* at most how many of `list` belong in one batch (256 requests, 1,000 pages; PUTs of one partner at

@@ -12,6 +12,7 @@
 #pragma once
 #include "store/clockrule.h"
 #include "store/create.h"
+#include "store/fair.h"
 #include "store/fresh.h"
 #include "store/items.h"
 #include "store/marks.h"
@@ -57,6 +58,7 @@ struct items {
 	int64_t wall_stored_ms;   /* the row "wall"; TIME_NONE = none */
 	bool wall_written;        /* by the open transaction */
 	uint64_t used_pages;      /* after the last commit */
+	struct fair fair;         /* who took what is left, at the mark */
 	struct receipt *drafts;   /* what the puts of this transaction will be answered with */
 	struct items_note *notes, **notes_end;
 	struct subdir *subs_next; /* what DEFINE or FORGET made; becomes subs at the commit */
@@ -110,6 +112,10 @@ struct subdir *items_subs_now(struct items *items);
 void items_subs_set(struct items *items, struct subdir *subs);
 /* is there room for so many pages of settling and retiring? of items? */
 bool items_room(const struct items *items, enum mark mark, uint64_t pages);
+/* pages in use above the mark where debts go; 0 = below it */
+uint64_t items_zone(const struct items *items);
+/* how many are left up to the mark, when so many more are used */
+uint64_t items_left(const struct items *items, enum mark mark, uint64_t pages);
 
 /* -- stories.c: the rows of T_STORIES as they stand; retire.c walks them by age */
 struct identity_row {

@@ -79,10 +79,16 @@ bool meta_u64_get(struct txn *txn, const char *name, uint64_t *ret)
 
 /* ---- what everybody may look at */
 
-void items_show(struct items *items)
+static uint64_t used_pages(const struct items *items)
 {
 	unsigned fake = atomic_load(&items->used_fake_percent);
-	uint64_t used = fake > 0 ? items->marks.size * fake / 100 : items->used_pages;
+
+	return fake > 0 ? items->marks.size * fake / 100 : items->used_pages;
+}
+
+void items_show(struct items *items)
+{
+	uint64_t used = used_pages(items);
 
 	items->shown.sequence_last = items->count.sequence_last;
 	items->shown.position_last = items->count.position_last;
@@ -126,10 +132,24 @@ void items_usage_fake(struct items *items, unsigned percent)
 
 bool items_room(const struct items *items, enum mark mark, uint64_t pages)
 {
-	unsigned fake = atomic_load(&items->used_fake_percent);
-	uint64_t used = fake > 0 ? items->marks.size * fake / 100 : items->used_pages;
+	return marks_room(&items->marks, mark, used_pages(items), pages);
+}
 
-	return marks_room(&items->marks, mark, used, pages);
+uint64_t items_zone(const struct items *items)
+{
+	return marks_above(&items->marks, MARK_PERCENT, used_pages(items));
+}
+
+bool items_at_mark(const struct items *items)
+{
+	return items_zone(items) > 0;
+}
+
+uint64_t items_left(const struct items *items, enum mark mark, uint64_t pages)
+{
+	uint64_t used = used_pages(items) + pages, most = marks_pages(&items->marks, mark);
+
+	return used < most ? most - used : 0;
 }
 
 struct db *items_db(struct items *items)

@@ -43,6 +43,13 @@ bool marks_room(const struct marks *marks, enum mark mark, uint64_t used, uint64
 	return used <= most && pages <= most - used;
 }
 
+uint64_t marks_above(const struct marks *marks, unsigned percent, uint64_t used)
+{
+	uint64_t mark = marks->size * percent / 100;
+
+	return used > mark ? used - mark : 0;
+}
+
 unsigned marks_percent(const struct marks *marks, uint64_t used)
 {
 	return marks->size == 0 ? 0 : (unsigned)(used * 100 / marks->size);

@@ -8,6 +8,9 @@
 #pragma once
 #include "proto/err.h"
 
+#define PRESSURE_PERCENT 80 /* of size: keep is shortened */
+#define MARK_PERCENT     90 /* the oldest debts go, and partners share what is left: fair.h */
+
 enum mark {
 	MARK_PARTS,   /* 90 %: photos */
 	MARK_ROUTINE, /* 95 %: items of the routine lane */
@@ -21,4 +24,6 @@ struct marks marks_of(uint64_t size_octets, uint64_t page);
 uint64_t marks_pages(const struct marks *marks, enum mark mark);
 /* used pages and this request's worst case */
 bool marks_room(const struct marks *marks, enum mark mark, uint64_t used, uint64_t pages);
+/* pages in use above so many per cent of size */
+uint64_t marks_above(const struct marks *marks, unsigned percent, uint64_t used);
 unsigned marks_percent(const struct marks *marks, uint64_t used); /* of size; up to 100 and more */

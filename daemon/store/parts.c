@@ -161,11 +161,13 @@ void parts_begin(struct photos *photos, struct txn *txn, struct store_part_begin
 		}
 		part_throw_away(txn, number, &row);
 	}
-	r = photos_room(photos, MARK_PARTS, chunks_pages(begin->size)) ? 0 : NX_EFULL;
+	r = photos_admit(photos, begin->partner, chunks_pages(begin->size)) ? 0 : NX_EFULL;
 	if (r == 0)
 		r = within_ceilings(txn, begin);
-	if (r == 0)
+	if (r == 0) {
 		begin->number = new_partial(txn, begin, wall_ms);
+		fair_took(&photos->fair, begin->partner, chunks_pages(begin->size));
+	}
 	begin->req.code = r;
 }
 

@@ -91,6 +91,7 @@ void photos_close(struct photos **photos)
 	if (*photos == NULL)
 		return;
 	digests_done(&(*photos)->digests);
+	fair_done(&(*photos)->fair);
 	db_close(&(*photos)->db);
 	free(*photos);
 	*photos = NULL;
@@ -119,6 +120,18 @@ bool photos_room(struct photos *photos, enum mark mark, uint64_t pages)
 	    !marks_room(&photos->marks, mark, used_pages(photos) + photos->pages, pages))
 		photos_usage(photos);
 	return marks_room(&photos->marks, mark, used_pages(photos) + photos->pages, pages);
+}
+
+bool photos_admit(struct photos *photos, uint32_t partner, uint64_t pages)
+{
+	uint64_t used, most = marks_pages(&photos->marks, MARK_PARTS);
+
+	if (!photos_room(photos, MARK_PARTS, pages))
+		return false;
+	used = used_pages(photos) + photos->pages;
+	fair_fit(&photos->fair, marks_above(&photos->marks, PRESSURE_PERCENT, used));
+	return used <= photos->marks.size * PRESSURE_PERCENT / 100 ||
+	       fair_allows(&photos->fair, partner, pages, most - used);
 }
 
 void photos_state(const struct photos *photos, struct store_state *ret)

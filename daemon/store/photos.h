@@ -21,7 +21,7 @@
 #pragma once
 #include "store/db.h"
 #include "store/digests.h"
-#include "store/marks.h"
+#include "store/fair.h"
 #include "store/store.h"
 
 #include <stdatomic.h>
@@ -131,7 +131,8 @@ struct photos {
 	_Atomic uint64_t used;    /* pages, as last counted and written since */
 	_Atomic int fake_percent; /* -1: none */
 	int64_t counted_ms;
-	uint64_t pages; /* of the batch that runs, worst case */
+	uint64_t pages;   /* of the batch that runs, worst case */
+	struct fair fair; /* who took what is left, under pressure */
 	struct digests digests;
 	uint64_t walk_part; /* orphans: examined so far */
 	uint8_t walk_partial[PARTIAL_KEY_LEN];
@@ -139,6 +140,8 @@ struct photos {
 	unsigned budget;   /* chunks that this transaction may still delete */
 };
 bool photos_room(struct photos *photos, enum mark mark, uint64_t pages);
+/* may this partner begin a part of so many pages? */
+bool photos_admit(struct photos *photos, uint32_t partner, uint64_t pages);
 int photos_usage(struct photos *photos);
 void parts_begin(struct photos *photos, struct txn *txn, struct store_part_begin *begin,
 		 int64_t wall_ms);

@@ -23,7 +23,9 @@ static int items_run(void *arg, struct store_req *list, struct why *why)
 	struct store *store = arg;
 	int r = items_batch(store->items, list, clock_boot_ms(), clock_wall_ms());
 
-	return r < 0 ? why_set(why, r, "items: the outcome of a commit is not known") : 0;
+	if (r < 0)
+		return why_set(why, r, "items: the outcome of a commit is not known");
+	return items_at_mark(store->items) ? 1 : 0; /* what frees room does not wait for a tick */
 }
 
 static int items_idle(void *arg, const struct worker_now *now, struct why *why)

@@ -8,8 +8,6 @@
 #pragma once
 #include "store/items_priv.h"
 
-#define PRESSURE_PERCENT 80 /* of size: keep is shortened */
-#define MARK_PERCENT     90 /* the oldest debts go */
 /* photos are deleted by another thread, and readers need a moment: what goes is not seen at once */
 #define MARK_WAIT_MS 5000
 

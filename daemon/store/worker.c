@@ -70,9 +70,10 @@ void worker_submit(struct worker *worker, struct store_req *req)
 static void kick(struct worker *worker, const struct worker_now *now)
 {
 	pthread_mutex_lock(&worker->lock);
-	worker->kicked = !worker->dead;
 	if (now != NULL)
 		worker->now = *now;
+	/* before the first tick nobody knows the time */
+	worker->kicked = !worker->dead && (now != NULL || worker->now.boot_ms != 0);
 	pthread_cond_signal(&worker->cond);
 	pthread_mutex_unlock(&worker->lock);
 }
@@ -177,6 +178,8 @@ static void run_batch(struct worker *worker, struct store_req *list)
 		discard(worker, list);
 		return;
 	}
+	if (r > 0)
+		worker_kick(worker, NULL);
 	atomic_fetch_sub(&worker->waiting, n);
 	if (worker->conf.pass != NULL)
 		worker->conf.pass(worker->conf.arg, list);

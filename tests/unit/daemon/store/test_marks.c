@@ -1,5 +1,6 @@
-/* three marks, and who stops where */
+/* three marks, and who stops where; who gets what is left */
 #include "items_fixture.h"
+#include "store/fair.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -42,12 +43,97 @@ static void who_stops_where(void **state)
 	assert_int_equal(marks_percent(&marks, 1050), 105);
 }
 
+static void one_leaves_room_for_others(void **state)
+{
+	struct fair fair = { 0 };
+	uint64_t left = 1000;
+
+	(void)state;
+	for (; fair_allows(&fair, 7, 10, left); left -= 10)
+		fair_took(&fair, 7, 10);
+	assert_in_range(left, 190, 210); /* a fifth */
+	assert_true(fair_allows(&fair, 8, 10, left));
+	assert_false(fair_allows(&fair, 8, left + 1, left));
+	fair_done(&fair);
+}
+
+static void two_leave_some_too(void **state)
+{
+	struct fair fair = { 0 };
+	uint64_t left = 900;
+	bool more = true;
+
+	(void)state;
+	while (more) {
+		more = false;
+		for (uint32_t who = 1; who <= 2; who++) {
+			if (!fair_allows(&fair, who, 1, left))
+				continue;
+			fair_took(&fair, who, 1);
+			left--;
+			more = true;
+		}
+	}
+	assert_in_range(left, 99, 101); /* a ninth; each of them four times that */
+	assert_true(fair_allows(&fair, 3, 90, left));
+	fair_done(&fair);
+}
+
+static void what_is_freed_is_given_back(void **state)
+{
+	struct fair fair = { 0 };
+
+	(void)state;
+	fair_took(&fair, 1, 600);
+	fair_took(&fair, 2, 200);
+	fair_fit(&fair, 900); /* others took the rest */
+	assert_int_equal(fair.of[0].pages, 600);
+	fair_fit(&fair, 400);
+	assert_int_equal(fair.of[0].pages, 300);
+	assert_int_equal(fair.of[1].pages, 100);
+	assert_true(fair_allows(&fair, 1, 10, 600));
+	fair_fit(&fair, 0);
+	assert_int_equal(fair.n, 0);
+	fair_done(&fair);
+}
+
+static struct given give(struct fx *fx, uint32_t partner, unsigned n)
+{
+	static char document[30000];
+	char uri[32];
+
+	snprintf(uri, sizeof(uri), "urn:%u:%u", partner, n);
+	memset(document, 'x', sizeof(document) - 1);
+	return fx_put(fx, .uri = uri, .partner = partner, .document = document);
+}
+
+/* everything is owed, so nothing can be retired: one partner floods, another comes with a story */
+static void a_flood_does_not_fill_the_store_for_others(void **state)
+{
+	struct fx *fx = *state;
+	struct given given = { 0 };
+	unsigned n = 0;
+
+	while (given.code == 0 && n < 5000)
+		given = give(fx, 1, n++);
+	assert_int_equal(given.code, NX_EFULL);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(give(fx, 2, i).code, 0);
+	assert_int_equal(give(fx, 1, n).code, NX_EFULL);
+	assert_int_equal(give(fx, 3, 0).code, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_small_store_has_the_least),
 		cmocka_unit_test(a_large_store_has_percents),
 		cmocka_unit_test(who_stops_where),
+		cmocka_unit_test(one_leaves_room_for_others),
+		cmocka_unit_test(two_leave_some_too),
+		cmocka_unit_test(what_is_freed_is_given_back),
+		cmocka_unit_test_setup_teardown(a_flood_does_not_fill_the_store_for_others,
+						fx_setup, fx_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
