@@ -8,7 +8,7 @@
 
 #define REQUESTS_MAX 256
 #define DIRTY_MAX    1000
-#define PUT_AT_MARK  100 /* four such batches take less than a step of retirement frees */
+#define PUT_AT_MARK  100 /* less than the step of retirement after it frees */
 #define PARTNER_MAX  32
 #define BATCH_PAGES  64 /* branches, rows of meta, LMDB's own */
 
@@ -77,18 +77,22 @@ static void handle(struct items *items, struct txn *txn, struct store_req *req)
 
 typedef bool choose_fn(const struct store_req *req);
 
-/* its worst case fits under its mark beside what was taken before it, and others have as much left
- * as is fair */
+/* is what is left to others what is fair? Kills have a ceiling of their own */
+static bool is_fair(const struct items *items, const struct store_put *put, uint64_t left)
+{
+	return !items_at_mark(items) || facts_kill(put->facts) ||
+	       fair_allows(&items->fair, put->partner, put_pages_likely(put), left);
+}
+
+/* its worst case fits under its mark beside what was taken before it */
 static int admit(struct batch *batch, struct store_req *req)
 {
-	const struct store_put *put = (const struct store_put *)req;
 	uint64_t pages = batch->pages + worst_pages(req);
-	uint64_t left = items_left(batch->items, mark_of(req), batch->pages);
 
 	if (!items_room(batch->items, mark_of(req), pages))
 		return why_set(&req->why, NX_EFULL, "the store is nearly full");
-	if (items_at_mark(batch->items) && req->kind == REQ_PUT &&
-	    !fair_allows(&batch->items->fair, put->partner, put_pages_likely(put), left))
+	if (req->kind == REQ_PUT && !is_fair(batch->items, (const struct store_put *)req,
+					     items_left(batch->items, mark_of(req), batch->pages)))
 		return why_set(&req->why, NX_EFULL,
 			       "the store is nearly full, and what is left is for others too");
 	batch->pages = pages;
@@ -298,9 +302,17 @@ static int or_later(int r)
 	return can_be_split(r) ? 0 : r;
 }
 
+/* what frees room: debts that are over, and what nobody is owed */
+static int make_room(struct items *items, int64_t wall_ms)
+{
+	int r = or_later(items_expire(items, wall_ms));
+
+	return r == 0 ? or_later(items_retire(items, wall_ms)) : r;
+}
+
 int items_maintain(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised)
 {
-	int r = fresh_load(items);
+	int r = fresh_load(items), merge = 0;
 
 	if (r < 0)
 		return or_later(r);
@@ -308,12 +320,10 @@ int items_maintain(struct items *items, int64_t boot_ms, int64_t wall_ms, bool s
 	if (r == 0)
 		r = or_later(items_store_wall(items));
 	if (r == 0)
-		r = or_later(items_merge(items));
-	if (r == 0)
-		r = or_later(items_expire(items, wall_ms));
-	if (r == 0)
-		r = or_later(items_retire(items, wall_ms));
+		r = merge = or_later(items_merge(items));
+	if (r == 0 || (merge > 0 && items_at_mark(items))) /* room does not wait for its end */
+		r = make_room(items, wall_ms);
 	if (r == 0)
 		r = or_later(items_vanished(items, wall_ms));
-	return r;
+	return r == 0 ? merge : r;
 }

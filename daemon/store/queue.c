@@ -5,7 +5,7 @@
 
 void queue_init(struct queue *queue)
 {
-	queue->n = 0;
+	*queue = (struct queue){ .n = 0 };
 	for (unsigned i = 0; i < QUEUE_CLASSES; i++) {
 		queue->row[i].first = NULL;
 		queue->row[i].end = &queue->row[i].first;
@@ -115,9 +115,10 @@ static uint32_t partner_of(const struct store_req *req)
 	return ((const struct store_put *)req)->partner;
 }
 
-/* do items of more than one partner wait? An urgent one is no reason to forget the others: a flood
- * of flashes of one partner would keep everybody else out for as long as it lasts */
-static bool others_wait(const struct queue *queue)
+/* do items of more than one partner wait, or did they lately? An urgent one is no reason to forget
+ * the others: a flood of flashes of one partner would keep everybody else out for as long as it
+ * lasts */
+static bool is_shared(struct queue *queue)
 {
 	const struct store_req *first = NULL, *req;
 	unsigned look = 0;
@@ -130,10 +131,16 @@ static bool others_wait(const struct queue *queue)
 			if (first == NULL)
 				first = req;
 			if (partner_of(req) != partner_of(first))
-				return true;
+				queue->shared = QUEUE_SHARED;
+			if (queue->shared == QUEUE_SHARED)
+				break;
 		}
 	}
-	return false;
+	if (first != NULL && queue->last != 0 && queue->last != partner_of(first))
+		queue->shared = QUEUE_SHARED;
+	if (first != NULL)
+		queue->last = partner_of(first);
+	return queue->shared > 0 && queue->shared-- > 0;
 }
 
 /* has this partner a place left in the batch? */
@@ -180,7 +187,7 @@ struct store_req *queue_take(struct queue *queue)
 	batch.end = &batch.first;
 	if (queue->row[QUEUE_OTHER].first != NULL)
 		most -= QUEUE_OTHERS_MIN;
-	if (others_wait(queue)) {
+	if (is_shared(queue)) {
 		take_fair(queue, QUEUE_URGENT, &batch, most);
 		take_fair(queue, QUEUE_PUT, &batch, most);
 	} else {

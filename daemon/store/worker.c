@@ -178,8 +178,10 @@ static void run_batch(struct worker *worker, struct store_req *list)
 		discard(worker, list);
 		return;
 	}
-	if (r > 0)
+	if (r > 0) {
 		worker_kick(worker, NULL);
+		worker->turns = TURNS_BEFORE_IDLE; /* now */
+	}
 	atomic_fetch_sub(&worker->waiting, n);
 	if (worker->conf.pass != NULL)
 		worker->conf.pass(worker->conf.arg, list);

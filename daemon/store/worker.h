@@ -44,7 +44,7 @@ struct worker_conf {
 	const char *name; /* of the thread; at most 15 octets */
 	/* how many of list, from its front, make one batch: 1 or more. NULL: all */
 	unsigned (*size)(void *arg, const struct store_req *list);
-	/* runs them and sets their codes. 1 = and an idle step is due; negative: fatal, nobody may
+	/* runs them and sets their codes. 1 = an idle step is due now; negative: fatal, nobody may
 	 * be told */
 	int (*batch)(void *arg, struct store_req *list, struct why *why);
 	/* a bounded step. 1 = there is more, 0 = not now, negative: fatal. NULL: none */

@@ -261,6 +261,24 @@ static void nobody_can_tell(void **state)
 	fx_teardown((void **)&without);
 }
 
+/* at the mark, what nobody is owed goes while a merge is under way, not after it; below, the merge
+ * comes first */
+static void room_is_made_during_a_merge(void **state)
+{
+	struct fx *fx = *state;
+
+	open_with(fx, FEW);
+	put_many(fx, 0, 34);
+	fx_advance(fx, 1000);
+	items_usage_fake(fx->items, 85);
+	assert_int_equal(items_maintain(fx->items, fx->boot_ms, fx->wall_ms, false), 1);
+	assert_int_equal(fx_entries(fx, T_ITEMS), 34);
+	items_usage_fake(fx->items, 92);
+	assert_int_equal(items_maintain(fx->items, fx->boot_ms, fx->wall_ms, false), 1);
+	assert_true(fx->items->fresh.order_at < fx->items->fresh.order_n); /* not merged yet */
+	assert_int_equal(fx_entries(fx, T_ITEMS), 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
@@ -268,6 +286,7 @@ int main(void)
 		T(new_stories_are_appended_and_merged), T(a_quiet_time_is_a_good_time),
 		T(a_reader_sees_what_it_saw),           T(a_damaged_row_costs_one_story),
 		T(what_did_not_commit_is_not_known),    T(nobody_can_tell),
+		T(room_is_made_during_a_merge),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,7 +78,14 @@ static void one_partner_cannot_fill_a_batch(void **state)
 	assert_int_equal(count(list, REQ_PUT, 1), QUEUE_PARTNER_MAX);
 	assert_int_equal(count(list, REQ_PUT, 2), 1);
 	free_list(list);
-	list = queue_take(&queue); /* alone again: as many as a batch holds */
+	for (unsigned i = 1; i < QUEUE_SHARED; i++) { /* the other may come again at any moment */
+		list = queue_take(&queue);
+		assert_int_equal(count(list, REQ_PUT, 1), QUEUE_PARTNER_MAX);
+		free_list(list);
+		for (unsigned n = 0; n < QUEUE_PARTNER_MAX; n++)
+			queue_add(&queue, &put_of(1, false)->req);
+	}
+	list = queue_take(&queue); /* it did not: as many as a batch holds */
 	assert_int_equal(count(list, REQ_PUT, 1), QUEUE_BATCH_MAX);
 	free_list(list);
 	while ((list = queue_take(&queue)) != NULL)
@@ -102,8 +109,27 @@ static void nor_can_large_ones(void **state)
 	}
 	queue_add(&queue, &put_of(2, false)->req);
 	list = queue_take(&queue);
-	assert_int_equal(count(list, REQ_PUT, 1), 3);
+	assert_int_equal(count(list, REQ_PUT, 1), 2);
 	assert_int_equal(count(list, REQ_PUT, 2), 1);
+	free_list(list);
+	while ((list = queue_take(&queue)) != NULL)
+		free_list(list);
+}
+
+/* two who take turns never meet in the queue, and are two all the same */
+static void who_comes_by_turns_shares(void **state)
+{
+	struct queue queue;
+	struct store_req *list;
+
+	(void)state;
+	queue_init(&queue);
+	queue_add(&queue, &put_of(2, false)->req);
+	free_list(queue_take(&queue));
+	for (unsigned i = 0; i < 100; i++)
+		queue_add(&queue, &put_of(1, false)->req);
+	list = queue_take(&queue);
+	assert_int_equal(count(list, REQ_PUT, 1), QUEUE_PARTNER_MAX);
 	free_list(list);
 	while ((list = queue_take(&queue)) != NULL)
 		free_list(list);
@@ -224,6 +250,7 @@ struct there {
 	unsigned batches, ran, idle, idle_more, discarded;
 	int fail_at; /* batch number */
 	unsigned size;
+	bool due; /* an idle step, after each batch */
 };
 
 static int batch(void *arg, struct store_req *list, struct why *why)
@@ -234,7 +261,7 @@ static int batch(void *arg, struct store_req *list, struct why *why)
 		return why_set(why, NX_EUNSURE, "the disk said no");
 	for (; list != NULL; list = list->next)
 		list->cost = ++there->ran;
-	return 0;
+	return there->due;
 }
 
 static unsigned size(void *arg, const struct store_req *list)
@@ -380,7 +407,7 @@ static void a_fatal_batch_is_told_to_nobody(void **state)
 
 static void idle_steps_end_and_do_not_starve(void **state)
 {
-	struct worker_now now = { .wall_ms = 77 };
+	struct worker_now now = { .boot_ms = 1, .wall_ms = 77 };
 	struct store_req req[100] = { 0 };
 	struct there there;
 	struct outbox *outbox;
@@ -406,12 +433,40 @@ static void idle_steps_end_and_do_not_starve(void **state)
 	close_there(&there, &outbox, &worker);
 }
 
+/* a batch may ask for an idle step at once; before the first tick nobody knows the time */
+static void a_batch_asks_for_an_idle_step(void **state)
+{
+	struct worker_now now = { .boot_ms = 1, .wall_ms = 77 };
+	struct store_req req[20] = { 0 };
+	struct there there;
+	struct outbox *outbox;
+	struct worker *worker;
+
+	(void)state;
+	open_there(&there, &outbox, &worker);
+	there.size = 1;
+	there.due = true;
+	for (unsigned i = 0; i < 20; i++) {
+		req[i].kind = REQ_SETTLE;
+		worker_submit(worker, &req[i]);
+	}
+	while (there.ran < 10)
+		assert_true(worker_turn(worker));
+	assert_int_equal(there.idle, 0);
+	worker_kick(worker, &now);
+	while (there.ran < 20)
+		assert_true(worker_turn(worker));
+	assert_in_range(there.idle, 9, 10);
+	close_there(&there, &outbox, &worker);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(urgent_goes_first),
 		cmocka_unit_test(one_partner_cannot_fill_a_batch),
 		cmocka_unit_test(nor_can_large_ones),
+		cmocka_unit_test(who_comes_by_turns_shares),
 		cmocka_unit_test(nor_can_its_flashes),
 		cmocka_unit_test(settlings_keep_their_places),
 		cmocka_unit_test(put_back_keeps_the_order),
@@ -420,6 +475,7 @@ int main(void)
 		cmocka_unit_test(the_stop_finishes_what_is_queued),
 		cmocka_unit_test(a_fatal_batch_is_told_to_nobody),
 		cmocka_unit_test(idle_steps_end_and_do_not_starve),
+		cmocka_unit_test(a_batch_asks_for_an_idle_step),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
