@@ -93,6 +93,9 @@ struct exchange {
 	struct lines { /* in this second */
 		unsigned n, left_out;
 	} item_lines, claim_lines, door_lines;
+	struct retired { /* in this second */
+		uint64_t items, octets;
+	} retired;
 	bool stopping;
 	bool clock_suspect;                      /* then no certificate's time is acted upon */
 	void (*wake)(void *arg, enum lane lane); /* a position is new: feeds may go on */

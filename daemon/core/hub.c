@@ -98,22 +98,6 @@ static uint64_t activity(const struct exchange *exchange)
 	return sum;
 }
 
-static void sum_up_items(struct exchange *exchange)
-{
-	if (exchange->item_lines.left_out > 0)
-		log_info("item.summary", kv_u64("lines_left_out", exchange->item_lines.left_out),
-			 kv_u64("stored", exchange->count.stored),
-			 kv_u64("duplicates", exchange->count.duplicate),
-			 kv_u64("held", exchange->count.held),
-			 kv_u64("delivered", exchange->count.delivered));
-	if (exchange->claim_lines.left_out > 0)
-		log_warn("subscription.summary",
-			 kv_u64("lines_left_out", exchange->claim_lines.left_out));
-	if (exchange->door_lines.left_out > 0)
-		log_warn("conn.summary", kv_u64("lines_left_out", exchange->door_lines.left_out));
-	exchange->item_lines = exchange->claim_lines = exchange->door_lines = (struct lines){ 0 };
-}
-
 static void tick(void *arg)
 {
 	struct hub *hub = arg;
@@ -121,7 +105,7 @@ static void tick(void *arg)
 
 	timer_set(hub->tick, TICK_MS);
 	hub_bury(hub);
-	sum_up_items(&hub->exchange);
+	report_sums(&hub->exchange);
 	store_tick(hub->exchange.store, clock_boot_ms(), wall, clock_synchronised());
 	store_state(hub->exchange.store, &hub->exchange.state);
 	pull_tick(&hub->exchange, now);
@@ -171,6 +155,7 @@ static void last(void *arg)
 
 	while (hub->peers_n > 0)
 		peer_abandon(hub->peers[hub->peers_n - 1]); /* BYE was said when the stop began */
+	report_sums(&hub->exchange);
 	loop_stop(hub->loop);
 }
 

@@ -78,6 +78,26 @@ void report_state(struct exchange *exchange, bool all)
 	report_words("closes.state", count->closed);
 }
 
+void report_sums(struct exchange *exchange)
+{
+	if (exchange->item_lines.left_out > 0)
+		log_info("item.summary", kv_u64("lines_left_out", exchange->item_lines.left_out),
+			 kv_u64("stored", exchange->count.stored),
+			 kv_u64("duplicates", exchange->count.duplicate),
+			 kv_u64("held", exchange->count.held),
+			 kv_u64("delivered", exchange->count.delivered));
+	if (exchange->claim_lines.left_out > 0)
+		log_warn("subscription.summary",
+			 kv_u64("lines_left_out", exchange->claim_lines.left_out));
+	if (exchange->door_lines.left_out > 0)
+		log_warn("conn.summary", kv_u64("lines_left_out", exchange->door_lines.left_out));
+	if (exchange->retired.items > 0)
+		log_info("store.retired", kv_u64("items", exchange->retired.items),
+			 kv_u64("bytes", exchange->retired.octets));
+	exchange->retired = (struct retired){ 0 };
+	exchange->item_lines = exchange->claim_lines = exchange->door_lines = (struct lines){ 0 };
+}
+
 /* ---- what the store tells */
 
 static const char *feed_name(const struct exchange *exchange, uint32_t number)
@@ -102,7 +122,8 @@ void report_event(struct exchange *exchange, const struct store_event *e)
 			 kv_str("reason", nx_word(e->code)), kv_str("rule", e->why.words));
 		break;
 	case STORE_RETIRED:
-		log_info("store.retired", kv_u64("items", e->items), kv_u64("bytes", e->octets));
+		exchange->retired.items += e->items; /* told by report_sums() */
+		exchange->retired.octets += e->octets;
 		break;
 	case STORE_CORRUPT:
 		log_err("store.corrupt", kv_u64("seq", e->sequence), kv_u64("part", e->part),

@@ -3,10 +3,10 @@
  *
  * Urgent ones first; then PUTs; of both at most QUEUE_PARTNER_MAX of one partner, and about
  * QUEUE_PARTNER_OCTETS of their documents, while others wait or came among the last QUEUE_SHARED
- * batches, so that one who sends thousands cannot hold up the rest, be each of them a flash: whoever
- * comes next waits for one short batch, not for a long one. Then everything else in the order it
- * came. The PUTs of one partner keep their order, and so do the octets of one part. Not thread-safe:
- * the worker holds its lock.
+ * batches, so that one who sends thousands cannot hold up the rest, be each of them a flash:
+ * whoever comes next waits for one short batch, not for a long one. Then everything else in the
+ * order it came. The PUTs of one partner keep their order, and so do the octets of one part. Not
+ * thread-safe: the worker holds its lock.
  */
 #pragma once
 #include "store/store.h"
@@ -15,7 +15,7 @@
 #define QUEUE_PARTNER_MAX    32
 #define QUEUE_PARTNER_OCTETS (256u << 10)
 #define QUEUE_SHARED         1000 /* batches: about two seconds */
-#define QUEUE_OTHERS_MIN     32 /* places of a batch that PUTs leave to settlings that wait */
+#define QUEUE_OTHERS_MIN     32   /* places of a batch that PUTs leave to settlings that wait */
 
 enum queue_class { QUEUE_URGENT, QUEUE_PUT, QUEUE_OTHER, QUEUE_CLASSES };
 struct queue {
