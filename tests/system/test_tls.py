@@ -156,6 +156,7 @@ def test_every_refusal_has_its_reason():
         for identity in good[:5]:
             with Link(exchange.port, identity) as link:
                 check(link.answer(link.publish(story("urn:tls:" + identity), {"channel": "kpl.news"})), "stored", identity)
+        exchange.log("conn.open", conn="5")
         check([line["peer"] for line in exchange.found("conn.open")], ["agency", "agency", "plain", "other", "other"], "who")
         exchange.log("crl.expires", peer="stale")
         for name, identity, reason in bad:
