@@ -84,6 +84,24 @@ static void tell(const struct subscriber *s, const struct arrival *arrival, stru
 	report_outcome(outcome, s->options->json);
 }
 
+static void put_off(struct subscriber *s, const struct arrival *arrival)
+{
+	for (unsigned i = 0; arrival != NULL && i < s->put_off_n; i++)
+		if (s->put_off[i] == arrival->head.sequence)
+			return;
+	if (arrival != NULL && s->put_off_n < PUT_OFF_MAX)
+		s->put_off[s->put_off_n++] = arrival->head.sequence;
+	else
+		s->put_off_more++;
+}
+
+static void came_after_all(struct subscriber *s, const struct arrival *arrival)
+{
+	for (unsigned i = 0; i < s->put_off_n; i++)
+		if (s->put_off[i] == arrival->head.sequence)
+			s->put_off[i--] = s->put_off[--s->put_off_n];
+}
+
 static void acknowledge(struct subscriber *s, struct arrival *arrival)
 {
 	struct ack ack = {
@@ -99,6 +117,7 @@ static void acknowledge(struct subscriber *s, struct arrival *arrival)
 	position_note(&s->position, arrival->head.position);
 	session_ack(s->session, &ack);
 	tell(s, arrival, &outcome);
+	came_after_all(s, arrival);
 	settle_forget(s, arrival);
 	if (++s->settled == s->options->count)
 		subscriber_end(s, 0);
@@ -113,6 +132,7 @@ void settle_refuse(struct subscriber *s, struct arrival *arrival, uint64_t id, i
 
 	session_refuse(s->session, id, code, NX_LATER, LATER_MS, words);
 	tell(s, arrival, &outcome);
+	put_off(s, arrival);
 }
 
 static void give_up(struct subscriber *s, struct arrival *arrival, int code, const char *words)

@@ -165,7 +165,7 @@ static void check_times(struct subscriber *s)
 	}
 	if (s->options->idle_exit_ms >= 0 && s->claimed && s->held == 0 &&
 	    now_ms >= s->moved_ms + s->options->idle_exit_ms)
-		subscriber_end(s, 0);
+		subscriber_end(s, s->put_off_n + s->put_off_more > 0 ? 75 : 0);
 	/* after a goodbye: parts come no more, what the command has in hand is finished */
 	if (s->ending && s->running == NULL)
 		subscriber_end(s, s->status);
@@ -223,6 +223,10 @@ static int talk(struct subscriber *s, int signals)
 	link_finish(s->link, NX_EBYE, "done", r < 0 ? 200 : FINISH_MS);
 	if (!s->hurried)
 		settle_await_command(s);
+	if (s->put_off_n + s->put_off_more > 0)
+		report_words("refused later, and still owed: %u; the lines that begin with refused "
+			     "say why",
+			     s->put_off_n + s->put_off_more);
 	position_close(&s->position);
 	while (s->first != NULL)
 		settle_forget(s, s->first);

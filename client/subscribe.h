@@ -16,8 +16,8 @@ struct subscribe_options {
 	int64_t idle_exit_ms; /* end when nothing came for so long; below 0 = go on */
 	bool json;
 };
-/* exit status: 0 ended as asked (count, idle, a signal), 1 no such subscription or taken over, 2
- * usage, 75 try again */
+/* exit status: 0 ended as asked (count, idle with nothing refused, a signal), 1 no such
+ * subscription or taken over, 2 usage, 75 try again */
 int subscribe_run(const struct subscribe_options *options);
 /* the same on a link that stands; for tests */
 void subscribe_conf(struct session_conf *ret, const char *identity);

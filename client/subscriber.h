@@ -7,6 +7,8 @@
 #include "client/position.h"
 #include "client/subscribe.h"
 
+#define PUT_OFF_MAX 1024
+
 struct subscriber {
 	const struct subscribe_options *options;
 	struct link *link;
@@ -21,6 +23,10 @@ struct subscriber {
 	struct arrival *running; /* whose command it is */
 	int64_t exec_ms;         /* what a command takes, roughly */
 	uint64_t settled;        /* acknowledged items */
+	/* refused later and not acknowledged since, by their numbers at the exchange; those that
+	 * have none, and those beyond the list, are only counted */
+	uint64_t put_off[PUT_OFF_MAX];
+	unsigned put_off_n, put_off_more;
 	int64_t moved_ms, flushed_ms;
 	bool claimed, ending; /* ending: take no more, answer what is here */
 	bool over, hurried;

@@ -622,6 +622,55 @@ static void idle_exit_and_goodbye(void **state)
 	assert_int_equal(end(&x), 75);
 }
 
+static const char cannot_be_read[] = "{\"uri\":";
+
+/* what was refused later is still owed: who drains a queue is told so */
+static void idle_exit_after_a_refusal_is_75(void **state)
+{
+	struct exchange x = { 0 };
+	char *err;
+
+	(void)state;
+	reset();
+	options.idle_exit_ms = 500;
+	options.count = 0;
+	serve(&x, cannot_be_read, NULL, NULL, 0);
+	serve(&x, plain, NULL, NULL, 0);
+	begin(&x);
+	play(&x, 99);
+	assert_true(x.items[1].acked);
+	assert_int_equal(end(&x), 75);
+	err = read_file("err", NULL);
+	assert_non_null(strstr(err, "newsxctl: refused later, and still owed: 1;"));
+	free(err);
+}
+
+/* it came again and was taken: nothing is owed any more */
+static void idle_exit_after_a_refusal_that_was_mended_is_0(void **state)
+{
+	struct exchange x = { 0 };
+	char *err;
+
+	(void)state;
+	reset();
+	options.idle_exit_ms = 500;
+	options.count = 0;
+	options.exec = "test -f ready || { touch ready; exit 75; }";
+	serve(&x, plain, NULL, NULL, 0);
+	begin(&x);
+	play(&x, 1);
+	assert_string_equal(x.items[0].refuse.code, "consumer-busy");
+	serve(&x, plain, NULL, NULL, 0)->position = 1; /* as before */
+	for (int i = 0; i < CLASSES; i++)
+		session_item_ready(link_session(x.talk.link), (enum session_class)i);
+	play(&x, 99);
+	assert_true(x.items[1].acked);
+	assert_int_equal(end(&x), 0);
+	err = read_file("err", NULL);
+	assert_null(strstr(err, "still owed"));
+	free(err);
+}
+
 static void a_signal_ends_it_in_order(void **state)
 {
 	struct exchange x = { 0 };
@@ -706,6 +755,8 @@ int main(void)
 		TEST(flash_is_settled_while_a_photo_waits),
 		TEST(claims_that_fail_are_1),
 		TEST(idle_exit_and_goodbye),
+		TEST(idle_exit_after_a_refusal_is_75),
+		TEST(idle_exit_after_a_refusal_that_was_mended_is_0),
 		TEST(a_signal_ends_it_in_order),
 		TEST(what_stands_in_the_way_is_not_followed),
 		TEST(what_a_crash_left_is_swept),
