@@ -123,19 +123,33 @@ static bool take_up(struct fetch *fetch)
 	return n == 0;
 }
 
+/* a kill came after its folder had appeared: the octets are that item's, and not ours to write */
+static bool is_given(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_nlink > 1;
+}
+
 static int partial_open(const struct fetches *fetches, struct fetch *fetch)
 {
 	char hex[65], more[17];
 	uint8_t octets[8];
+	bool ours;
 	int fd;
 
 	hex_of(fetch->sha256, 32, hex);
 	snprintf(fetch->file, sizeof(fetch->file), "%s", hex);
 	fd = openat(fetches->inbox->partial, fetch->file,
 		    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
-	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0)
+	if (fd < 0)
 		return fd;
-	/* another newsxctl is at it: a file of our own, that nobody resumes */
+	ours = flock(fd, LOCK_EX | LOCK_NB) == 0;
+	if (ours && !is_given(fd))
+		return fd;
+	if (ours)
+		unlinkat(fetches->inbox->partial, fetch->file, 0);
+	/* or another newsxctl is at it: a file of our own, that nobody resumes */
 	close(fd);
 	random_octets(octets, sizeof(octets));
 	hex_of(octets, sizeof(octets), more);

@@ -719,6 +719,50 @@ static void what_stands_in_the_way_is_not_followed(void **state)
 	assert_false(is_there("victim/document.json"));
 }
 
+/*
+ * killed after the folder appeared and before .partial was tidied: the photo has two names. Another
+ * item with the same photo gets octets of its own, whatever was done to the first meanwhile.
+ */
+static void a_folder_that_appeared_is_never_written_again(void **state)
+{
+	static const char other[] = "{\"uri\":\"urn:x:other\"}";
+	static const char edited[] = "edited in place by whoever took it over";
+	uint8_t photo[5000];
+	struct exchange x = { 0 };
+	char hex[65], partial[128], first[400];
+	struct stat st;
+
+	(void)state;
+	reset();
+	fill(photo, sizeof(photo), 7);
+	serve(&x, plain, "p.jpg", photo, sizeof(photo));
+	hex_of(x.items[0].sha256, 32, hex);
+	snprintf(partial, sizeof(partial), "in/.partial/%s", hex);
+	begin(&x);
+	play(&x, 99);
+	assert_int_equal(end(&x), 0);
+	assert_int_equal(folders(), 1);
+	snprintf(first, sizeof(first), "%s/parts/01-p.jpg", item_folder);
+	assert_int_equal(link(first, partial), 0);
+
+	serve(&x, other, "p.jpg", photo, sizeof(photo));
+	begin(&x);
+	play(&x, 99);
+	assert_int_equal(end(&x), 0);
+	assert_int_equal(folders(), 2);
+	assert_int_equal(stat(first, &st), 0);
+	assert_int_equal(st.st_nlink, 1);
+
+	assert_int_equal(link(first, partial), 0);
+	write_text(first, edited);
+	serve(&x, "{\"uri\":\"urn:x:third\"}", "p.jpg", photo, sizeof(photo));
+	begin(&x);
+	play(&x, 99);
+	assert_int_equal(end(&x), 0);
+	assert_int_equal(folders(), 3);
+	assert_file(first, edited, strlen(edited));
+}
+
 static void what_a_crash_left_is_swept(void **state)
 {
 	struct exchange x = { 0 };
@@ -759,6 +803,7 @@ int main(void)
 		TEST(idle_exit_after_a_refusal_that_was_mended_is_0),
 		TEST(a_signal_ends_it_in_order),
 		TEST(what_stands_in_the_way_is_not_followed),
+		TEST(a_folder_that_appeared_is_never_written_again),
 		TEST(what_a_crash_left_is_swept),
 	};
 
