@@ -61,9 +61,12 @@ int arrival_new(const struct inbox *inbox, struct fetches *fetches, const struct
 	r = read_octets(a, why);
 	if (r < 0)
 		return r;
-	inbox_content(a->document, &a->envelope, content);
-	inbox_name(slice_str(a->envelope.origin), a->story.facts.uri, a->story.facts.version,
-		   content, a->folder);
+	r = inbox_content(a->document, &a->envelope, content);
+	if (r == 0)
+		r = inbox_name(slice_str(a->envelope.origin), a->story.facts.uri,
+			       a->story.facts.version, content, a->folder);
+	if (r < 0)
+		return why_set(why, r, "out of memory");
 	r = inbox_find(inbox, a->folder, why);
 	a->found = r == 1;
 	if (r == 0)

@@ -78,13 +78,12 @@ void inbox_close(struct inbox *inbox)
 
 /* ---- names */
 
-void inbox_content(struct slice document, const struct envelope *envelope, uint8_t content[32])
+int inbox_content(struct slice document, const struct envelope *envelope, uint8_t content[32])
 {
 	struct sha256 *sha = sha256_new();
 
-	memset(content, 0, 32);
 	if (sha == NULL)
-		return;
+		return NX_ENOMEM;
 	sha256_add(sha, document.p, document.n);
 	for (unsigned i = 0; i < envelope->parts_n; i++) {
 		const struct envelope_part *part = &envelope->parts[i];
@@ -97,26 +96,28 @@ void inbox_content(struct slice document, const struct envelope *envelope, uint8
 	}
 	sha256_end(sha, content);
 	sha256_free(&sha);
+	return 0;
 }
 
-void inbox_name(struct slice origin, struct slice uri, struct slice version,
-		const uint8_t content[32], char to[INBOX_NAME])
+int inbox_name(struct slice origin, struct slice uri, struct slice version,
+	       const uint8_t content[32], char to[INBOX_NAME])
 {
 	char story_hex[17], content_hex[17], clean[40];
-	uint8_t story[32] = { 0 };
 	struct sha256 *sha = sha256_new();
+	uint8_t story[32];
 
-	if (sha != NULL) {
-		sha256_add(sha, origin.p, origin.n);
-		sha256_add(sha, "", 1);
-		sha256_add(sha, uri.p, uri.n);
-		sha256_end(sha, story);
-	}
+	if (sha == NULL)
+		return NX_ENOMEM;
+	sha256_add(sha, origin.p, origin.n);
+	sha256_add(sha, "", 1);
+	sha256_add(sha, uri.p, uri.n);
+	sha256_end(sha, story);
 	sha256_free(&sha);
 	hex_of(story, 8, story_hex);
 	hex_of(content, 8, content_hex);
 	text_clean(clean, sizeof(clean), version);
 	snprintf(to, INBOX_NAME, "%s-%s-%s", story_hex, clean, content_hex);
+	return 0;
 }
 
 void inbox_part_name(unsigned number, const char *name, char to[INBOX_NAME])

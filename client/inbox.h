@@ -21,11 +21,13 @@ struct inbox {
 int inbox_open(const char *out, struct inbox *ret, struct why *why);
 void inbox_close(struct inbox *inbox);
 
-/* SHA-256 over the document, then for each part in order u16 name length, name, sha256 */
-void inbox_content(struct slice document, const struct envelope *envelope, uint8_t content[32]);
-/* 16 hex of SHA-256(origin NUL uri), the cleaned version, 16 hex of content */
-void inbox_name(struct slice origin, struct slice uri, struct slice version,
-		const uint8_t content[32], char to[INBOX_NAME]);
+/* SHA-256 over the document, then for each part in order u16 name length, name, sha256.
+ * returns 0, NX_ENOMEM */
+int inbox_content(struct slice document, const struct envelope *envelope, uint8_t content[32]);
+/* 16 hex of SHA-256(origin NUL uri), the cleaned version, 16 hex of content. returns 0, NX_ENOMEM
+ */
+int inbox_name(struct slice origin, struct slice uri, struct slice version,
+	       const uint8_t content[32], char to[INBOX_NAME]);
 /* "01-name.jpg" */
 void inbox_part_name(unsigned number, const char *name, char to[INBOX_NAME]);
 
