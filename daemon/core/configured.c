@@ -26,6 +26,36 @@ static void key_serving(const struct tls *tls)
 		 kv_time("expires", self->not_after_ms));
 }
 
+void hub_look_absent(struct hub *hub)
+{
+	const char *addr;
+
+	for (unsigned i = 0; hub->absent != 0 && (addr = listen_address(hub->listen, i)); i++) {
+		uint32_t bit = 1u << i;
+
+		if ((hub->absent & bit) == 0 || listen_absent(hub->listen, i))
+			continue;
+		hub->absent &= ~bit;
+		log_info("listen.open", kv_str("addr", addr));
+	}
+}
+
+/* each address: it is served, or will be from the moment that it is this machine's */
+static void tell_doors(struct hub *hub)
+{
+	const char *addr;
+
+	for (unsigned i = 0; (addr = listen_address(hub->listen, i)) != NULL; i++) {
+		if (listen_absent(hub->listen, i)) {
+			hub->absent |= 1u << i;
+			log_warn("listen.absent", kv_str("addr", addr),
+				 kv_str("words", "it is no address of this machine yet"));
+		} else {
+			log_info("listen.open", kv_str("addr", addr));
+		}
+	}
+}
+
 static void listening(struct hub *hub)
 {
 	struct listen_limits limits;
@@ -42,8 +72,7 @@ static void listening(struct hub *hub)
 		hub_fail(hub, EX_UNAVAILABLE);
 		return;
 	}
-	for (unsigned i = 0; listen_address(hub->listen, i) != NULL; i++)
-		log_info("listen.open", kv_str("addr", listen_address(hub->listen, i)));
+	tell_doors(hub);
 	key_serving(hub->tls);
 	notify_ready("serving");
 }

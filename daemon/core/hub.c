@@ -117,6 +117,8 @@ static void tick(void *arg)
 	if (hub->ticks % WARN_TICKS == 0 && hub->listen != NULL)
 		admit_warn(hub->tls, hub->conf, wall);
 	hub->ticks++;
+	if (hub->absent != 0 && hub->listen != NULL)
+		hub_look_absent(hub);
 	if (hub->ticks % ASK_TICKS == 0)
 		ask_take(hub->conf->store_directory, asked, hub);
 	if (hub->ticks % REPORT_TICKS == 0 && activity(&hub->exchange) != hub->reported) {

@@ -15,6 +15,7 @@ struct hub {
 	struct loop *loop;
 	struct tls *tls;
 	struct listen *listen;
+	uint32_t absent; /* which of its addresses are none of this machine's yet */
 	struct wake *wake;
 	struct timer *tick, *last;
 	struct watchdog *watchdog;
@@ -55,5 +56,6 @@ int hub_define(struct hub *hub,
 	       const struct conf *conf); /* to the store; listening or the swap follows */
 /* reads the file again, one at a time; a bad one changes nothing. The log says how it went */
 void hub_reload(struct hub *hub);
+void hub_look_absent(struct hub *hub);                  /* has one of them come? */
 void hub_close_ended(struct hub *hub, int64_t wall_ms); /* those whose certificate is over */
 void hub_forget(struct hub *hub, const char *name);

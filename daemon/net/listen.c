@@ -160,6 +160,11 @@ static int door_socket(struct kept *kept, const struct addrinfo *info)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
 	if (fresh && info->ai_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 1 }, sizeof(int));
+	/* an address that is not there yet will do */
+	if (fresh && info->ai_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &(int){ 1 }, sizeof(int));
+	else if (fresh)
+		setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &(int){ 1 }, sizeof(int));
 	if ((fresh && bind(fd, info->ai_addr, info->ai_addrlen) < 0) || take_guests(fd) < 0) {
 		close(fd);
 		return -1;
@@ -174,7 +179,7 @@ static const char *remedy(int error)
 {
 	switch (error) {
 	case EADDRNOTAVAIL:
-		return "; it is no address of this machine (yet)";
+		return "; it is no address that can be listened on";
 	case EADDRINUSE:
 		return "; another program listens there: ss -ltnp says which";
 	case EACCES:
@@ -281,6 +286,30 @@ void listen_reload(struct listen *listen, struct tls *tls, const struct listen_l
 const char *listen_address(const struct listen *listen, unsigned i)
 {
 	return i < listen->n ? listen->doors[i].address : NULL;
+}
+
+bool listen_absent(const struct listen *listen, unsigned i)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} at = { 0 };
+	socklen_t n = sizeof(at);
+	bool absent;
+	int fd;
+
+	if (i >= listen->n || getsockname(listen->doors[i].fd, &at.any, &n) < 0)
+		return false;
+	if (at.any.sa_family == AF_INET6)
+		at.v6.sin6_port = 0; /* any: that of the door may be taken */
+	else
+		at.v4.sin_port = 0;
+	fd = socket(at.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	absent = fd >= 0 && bind(fd, &at.any, n) < 0 && errno == EADDRNOTAVAIL;
+	if (fd >= 0)
+		close(fd);
+	return absent;
 }
 
 unsigned listen_connections(const struct listen *listen)

@@ -30,7 +30,9 @@ struct listen_ops {
 struct listen;
 /*
  * addresses "127.0.0.1:7417", "[::1]:0" ...; what systemd keeps or hands over is used where its
- * address fits, and systemd is asked to keep the others (kept.h). Once in a process.
+ * address fits, and systemd is asked to keep the others (kept.h). One that is no address of this
+ * machine yet (at boot, one that moves between machines) is bound all the same: the kernel lets
+ * guests in from the moment that it is one. Once in a process.
  * returns 0, NX_ECONF, NX_ESYS (why names the address)
  */
 int listen_open(struct loop *loop, const char *const *addresses, unsigned n, struct tls *tls,
@@ -41,5 +43,7 @@ void listen_close(struct listen **listen); /* handshakes in flight end too; live
 void listen_reload(struct listen *listen, struct tls *tls, const struct listen_limits *limits);
 /* the bound address of the i-th listener with its real port; NULL past the end */
 const char *listen_address(const struct listen *listen, unsigned i);
+/* looks again: is that address none of this machine's now? */
+bool listen_absent(const struct listen *listen, unsigned i);
 /* connections that stand: guests in their handshake, live conns, refused ones on their way out */
 unsigned listen_connections(const struct listen *listen);

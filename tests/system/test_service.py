@@ -9,7 +9,7 @@ import threading
 import time
 
 from cases import alive, check, give, holds, octets, owed, picture, reader, settled
-from kit import NEWSXD, WAIT_S, Exchange, Failed, Key
+from kit import NEWSXCTL, NEWSXD, WAIT_S, Exchange, Failed, Key
 from newsx import Link, story
 
 PARTNERS = {"pub": 'publish = {"n.*", "m"} speaks-for = {"bureau"}', "sub": 'read = {"n.*"} '}
@@ -260,6 +260,39 @@ def test_address_taken():
         other.log("listen.fail")
         check(other.process.wait(WAIT_S), 69, "exit status")
         other.close()
+
+
+def test_address_that_comes_later():
+    """one that this machine does not have yet: the others are served, and it is as soon as it is there"""
+    apart = ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]  # a network of its own
+    if os.geteuid() != 0 or subprocess.run([*apart, "true"], capture_output=True, check=False).returncode != 0:
+        print("needs root and a network name space: SKIP")
+        return
+    x = Exchange(PARTNERS, SUBS)
+    try:
+        with open(x.config, encoding="utf-8") as file:
+            text = file.read()
+        with open(x.config, "w", encoding="utf-8") as file:
+            file.write(text.replace('"127.0.0.1:0"', '"127.0.0.1:0", "192.0.2.7:7417"'))
+        x.launcher = apart
+        x.start()
+        check(x.log("listen.absent")["addr"], "192.0.2.7:7417", "what is not there")
+        check([line["addr"] for line in x.found("listen.open")], [x.address], "what is served")
+        inside = ["nsenter", "-t", str(x.process.pid), "-n"]
+        ask = lambda server: subprocess.run(
+            [*inside, NEWSXCTL, "ping", "--server", server, "--server-pin", x.keys["exchange"].pin, "--identity",
+             x.keys["pub"].identity], text=True, capture_output=True, timeout=3 * WAIT_S, check=False)
+        check(ask(x.address).returncode, 0, "the other address")
+        subprocess.run([*inside, "ip", "address", "add", "192.0.2.7/32", "dev", "lo"], check=True)
+        x.log("listen.open", addr="192.0.2.7:7417")
+        done = ask("192.0.2.7:7417")
+        check(done.returncode, 0, done.stdout + done.stderr)
+        x.stop()
+    except BaseException:
+        print(x.tail())
+        raise
+    finally:
+        x.close()
 
 
 def test_verify():

@@ -443,6 +443,27 @@ static void addresses(void **state)
 	assert_null(listen_address(rig->listen, 1));
 }
 
+/* 192.0.2.0/24 and 2001:db8::/32 are for documents: no machine has them */
+static void an_address_that_is_not_there_yet(void **state)
+{
+	const char *const some[] = { "127.0.0.1:0", "192.0.2.1:0", "[::1]:0", "[2001:db8::1]:0",
+				     "0.0.0.0:0" };
+	struct rig *rig = *state;
+	struct why why = { 0 };
+
+	rig_open(rig);
+	listen_close(&rig->listen);
+	if (listen_open(rig->loop, some, 5, rig->tls, &rig->limits, &rig_ops, rig, &rig->listen,
+			&why) < 0)
+		fail_msg("%s", why.words);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_non_null(listen_address(rig->listen, i));
+		assert_int_equal(listen_absent(rig->listen, i), i == 1 || i == 3);
+	}
+	assert_false(listen_absent(rig->listen, 5));
+	assert_null(listen_address(rig->listen, 5));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
@@ -467,6 +488,7 @@ int main(void)
 		T(close_with_guests),
 		T(reload),
 		T(addresses),
+		T(an_address_that_is_not_there_yet),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
