@@ -47,10 +47,9 @@ static void on_bus(int number)
 	static const char line[] =
 		"<3>level=err event=store.fatal reason=io-error "
 		"words=\"SIGBUS: a mapped page could not be read; is the disk failing?\"\n";
-	ssize_t done = write(STDERR_FILENO, line, sizeof(line) - 1);
 
 	(void)number;
-	(void)done;
+	log_last_words(line);
 	_exit(EX_IOERR);
 }
 

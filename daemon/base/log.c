@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define RING_OCTETS   (256u << 10)
@@ -24,14 +26,16 @@
 static struct {
 	pthread_mutex_t lock;
 	atomic_int level;
-	bool open, journal;
-	int fd, fd_flags;
+	bool open, journal, socket;
+	int fd;    /* where lines go */
+	int given; /* what log_open() was given: fd is that, or the same thing opened anew */
+	int flags; /* of given, to be put back at the end; -1: we left them alone */
 	uint64_t dropped, told;
 	void (*tap)(const char *line, void *arg);
 	void *tap_arg;
 	size_t from, len;
 	uint8_t ring[RING_OCTETS];
-} the = { .lock = PTHREAD_MUTEX_INITIALIZER, .level = LOG_INFO_, .fd = 2 };
+} the = { .lock = PTHREAD_MUTEX_INITIALIZER, .level = LOG_INFO_, .fd = 2, .given = 2, .flags = -1 };
 
 static size_t lines_in(const void *p, size_t n)
 {
@@ -245,6 +249,19 @@ static void ring_take(size_t n, size_t lost_lines)
 	pthread_mutex_unlock(&the.lock);
 }
 
+/* never waits */
+static ssize_t put(const void *p, size_t n)
+{
+	return the.socket ? send(the.fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL) : write(the.fd, p, n);
+}
+
+void log_last_words(const char *line)
+{
+	ssize_t done = put(line, strlen(line));
+
+	(void)done;
+}
+
 bool log_flush(void)
 {
 	int saved = errno;
@@ -253,7 +270,7 @@ bool log_flush(void)
 	size_t n;
 
 	while (the.open && !left && (n = ring_front(&p)) > 0) {
-		ssize_t done = write(the.fd, p, n);
+		ssize_t done = put(p, n);
 
 		if (done > 0) {
 			ring_take((size_t)done, 0);
@@ -269,13 +286,49 @@ bool log_flush(void)
 	return left;
 }
 
+/*
+ * Whoever started us may share the descriptor: made non-blocking, it would be so for the shell and
+ * the program at the other end of its pipe too, after a kill for ever. A socket is told at each
+ * call, a file never waits, and anything else is opened anew. What may not be (a pipe of another
+ * user's) is made non-blocking until the end all the same: the log waits for nobody.
+ */
+static void reach(int fd)
+{
+	struct stat st = { .st_mode = 0 };
+	char path[40];
+	int own;
+
+	the.fd = the.given = fd;
+	the.flags = -1;
+	the.socket = fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+	if (the.socket || S_ISREG(st.st_mode) || st.st_mode == 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	own = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (own >= 0) {
+		the.fd = own;
+		return;
+	}
+	the.flags = fcntl(fd, F_GETFL);
+	if (the.flags >= 0)
+		fcntl(fd, F_SETFL, the.flags | O_NONBLOCK);
+}
+
+static void leave(void)
+{
+	if (the.fd != the.given)
+		close(the.fd);
+	else if (the.flags >= 0)
+		fcntl(the.given, F_SETFL, the.flags);
+	the.fd = the.given = 2;
+	the.flags = -1;
+	the.socket = false;
+}
+
 void log_open(int fd, enum log_level most)
 {
 	pthread_mutex_lock(&the.lock);
-	the.fd = fd;
-	the.fd_flags = fcntl(fd, F_GETFL);
-	if (the.fd_flags >= 0)
-		fcntl(fd, F_SETFL, the.fd_flags | O_NONBLOCK);
+	reach(fd);
 	the.journal = getenv("JOURNAL_STREAM") != NULL;
 	the.from = the.len = 0;
 	the.dropped = the.told = 0;
@@ -302,10 +355,9 @@ void log_close(void)
 			ms -= 1;
 	}
 	pthread_mutex_lock(&the.lock);
-	if (the.open && the.fd_flags >= 0)
-		fcntl(the.fd, F_SETFL, the.fd_flags);
+	if (the.open)
+		leave();
 	the.open = false;
-	the.fd = 2;
 	pthread_mutex_unlock(&the.lock);
 }
 

@@ -6,12 +6,13 @@
  * in double quotes with \" \\ \n \xHH for control octets, bad UTF-8, U+0080-009F, U+200E/F,
  * U+202A-202E and U+2066-2069; strings over 512 octets are cut with "...".
  * Never blocks: lines go to a ring (256 KiB, of which 64 KiB is kept for warn and err) and from
- * there to a non-blocking descriptor; what does not fit is counted and told in event=log.dropped
- * n=. Knows nothing of who logs. Thread: any (one mutex); log_open(), log_flush() and log_close()
- * the loop's. A line that grows beyond 16 KiB leaves out the values that do not fit and ends with
- * cut=yes. SIGPIPE is the caller's to ignore. With systemd (JOURNAL_STREAM set) lines start with
- * <N> and carry no time; else with an RFC 3339 time in UTC:
- *     2026-11-22T10:00:00.123Z level=info event=conn.open conn=17 peer=afp addr=192.0.2.7
+ * there to the descriptor, as far as it takes them at once; what does not fit is counted and told
+ * in event=log.dropped n=. The descriptor itself is left as it is: others may share it. Knows
+ * nothing of who logs. Thread: any (one mutex); log_open(), log_flush() and log_close() the loop's.
+ * A line that grows beyond 16 KiB leaves out the values that do not fit and ends with cut=yes.
+ * SIGPIPE is the caller's to ignore. With systemd (JOURNAL_STREAM set) lines start with <N> and
+ * carry no time; else with an RFC 3339 time in UTC: 2026-11-22T10:00:00.123Z level=info
+ * event=conn.open conn=17 peer=afp addr=192.0.2.7
  */
 #pragma once
 #include "proto/err.h"
@@ -63,7 +64,9 @@ void log_level(enum log_level most);
 void log_close(void); /* writes what is in the ring, waiting at most 200 ms */
 /* write what fits; returns true while something is left (poll the descriptor for writing) */
 bool log_flush(void);
-int log_fd(void);
+int log_fd(void); /* where lines go: the descriptor given, or the same thing opened anew */
+/* a whole line, beside the ring, by a process that ends now; may be called in a signal's handler */
+void log_last_words(const char *line);
 uint64_t log_dropped(void);
 /* a test's ear: every finished line (without newline) goes to fn instead of the descriptor; fn must
  * not log */

@@ -25,6 +25,13 @@ struct loop {
 	uint8_t in[LOOP_IN_ROOM], out[LOOP_OUT_ROOM];
 };
 
+/* libevent would write to standard error itself, which may be a pipe that nobody reads */
+static void libevent_says(int severity, const char *words)
+{
+	if (severity >= EVENT_LOG_WARN)
+		log_warn("loop.warn", kv_str("words", words));
+}
+
 int loop_new(struct loop **ret)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
@@ -33,6 +40,7 @@ int loop_new(struct loop **ret)
 
 	if (loop == NULL || config == NULL)
 		goto out;
+	event_set_log_callback(libevent_says);
 	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
 	event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
 	loop->base = event_base_new_with_config(config);

@@ -3,6 +3,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -169,6 +170,22 @@ def test_one_that_is_stuck():
         os.close(read)
         holds("event=item.stored" in said, "what was in the pipe")
         daemon.is_whole()
+
+
+def test_a_kill_leaves_it_as_it_was():
+    """a terminal or a pipe that others share: never made non-blocking, so that there is nothing to put back"""
+    pairs = {"pipe": os.pipe(), "terminal": os.openpty(), "socket": [s.detach() for s in socket.socketpair()]}
+    for kind, (mine, shared) in pairs.items():
+        with Silent(shared) as daemon:
+            with daemon.link() as link:
+                daemon.stores(link, 5)
+            holds(os.get_blocking(shared), "the %s while it runs" % kind)
+            daemon.process.kill()
+            daemon.process.wait(WAIT_S)
+            holds(os.get_blocking(shared), "the %s after a kill" % kind)
+        holds("event=item.stored" in all_of(mine), "a line in the %s" % kind)
+        os.close(mine)
+        os.close(shared)
 
 
 def test_what_matters_has_room_of_its_own():

@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -212,13 +214,21 @@ static unsigned count(const char *text, const char *what)
 	return n;
 }
 
+static bool is_same(int a, int b)
+{
+	struct stat first, second;
+
+	return fstat(a, &first) == 0 && fstat(b, &second) == 0 && first.st_dev == second.st_dev &&
+	       first.st_ino == second.st_ino;
+}
+
 static void lines_reach_the_descriptor_in_order(void **state)
 {
 	char *text;
 
 	(void)state;
 	log_open(ends[1], LOG_INFO_);
-	assert_int_equal(log_fd(), ends[1]);
+	assert_true(is_same(log_fd(), ends[1]));
 	for (unsigned i = 0; i < 10; i++)
 		log_info("a.line", kv_u64("i", i));
 	text = drain();
@@ -286,6 +296,89 @@ static void closing_waits_for_nobody_for_long(void **state)
 	assert_true(took < 5000); /* 200 ms, and a machine that is busy */
 	assert_int_equal(log_fd(), 2);
 	assert_int_equal(fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0);
+}
+
+/* whoever shares it, and outlives us, finds it as it was: nothing is put back after a kill */
+static void assert_left_alone(int fd)
+{
+	log_open(fd, LOG_INFO_);
+	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+	for (unsigned i = 0; i < 20000; i++) {
+		log_info("a.line", kv_u64("i", i));
+		(void)log_flush(); /* nobody reads: it would hang here */
+	}
+	assert_true(log_flush());
+	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+	log_last_words("the end\n");
+	log_close();
+	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+}
+
+static void what_is_shared_is_left_alone(void **state)
+{
+	int terminal, pair[2];
+
+	(void)state;
+	assert_left_alone(ends[1]);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_left_alone(pair[1]);
+	close(pair[0]);
+	close(pair[1]);
+	terminal = posix_openpt(O_RDWR | O_NOCTTY);
+	assert_true(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
+	pair[1] = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+	assert_true(pair[1] >= 0);
+	assert_left_alone(pair[1]);
+	close(pair[1]);
+	close(terminal);
+}
+
+/* a named pipe without a reader cannot be opened anew. It is made not to wait, and put back */
+static void what_cannot_be_opened_anew(void **state)
+{
+	char path[] = "/tmp/newsxd-log.XXXXXX", fifo[64];
+	int reader, writer;
+
+	(void)state;
+	assert_non_null(mkdtemp(path));
+	snprintf(fifo, sizeof(fifo), "%s/fifo", path);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	reader = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	writer = open(fifo, O_WRONLY | O_CLOEXEC);
+	assert_true(reader >= 0 && writer >= 0);
+	unlink(fifo);
+	rmdir(path);
+	close(reader);
+	log_open(writer, LOG_INFO_);
+	assert_int_equal(log_fd(), writer);
+	assert_int_equal(fcntl(writer, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+	log_close();
+	assert_int_equal(fcntl(writer, F_GETFL) & O_NONBLOCK, 0);
+	close(writer);
+}
+
+/* ours and those of others take turns, also where the shell did not say >> */
+static void a_file_goes_on_where_it_is(void **state)
+{
+	char path[] = "/tmp/newsxd-log.XXXXXX", text[256] = "";
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	unlink(path);
+	setenv("JOURNAL_STREAM", "8:1", 1);
+	assert_int_equal(write(fd, "before\n", 7), 7);
+	log_open(fd, LOG_INFO_);
+	log_info("a.line");
+	assert_false(log_flush());
+	assert_int_equal(write(fd, "between\n", 8), 8);
+	log_info("a.line");
+	log_close();
+	unsetenv("JOURNAL_STREAM");
+	assert_true(pread(fd, text, sizeof(text) - 1, 0) > 0);
+	assert_string_equal(text, "before\n<6>level=info event=a.line\nbetween\n"
+				  "<6>level=info event=a.line\n");
+	close(fd);
 }
 
 static void a_reader_who_left_costs_nothing(void **state)
@@ -398,6 +491,9 @@ int main(void)
 		WITH_PIPE(lines_reach_the_descriptor_in_order),
 		WITH_PIPE(a_full_pipe_never_blocks),
 		WITH_PIPE(closing_waits_for_nobody_for_long),
+		WITH_PIPE(what_is_shared_is_left_alone),
+		cmocka_unit_test(what_cannot_be_opened_anew),
+		cmocka_unit_test(a_file_goes_on_where_it_is),
 		WITH_PIPE(a_reader_who_left_costs_nothing),
 		WITH_PIPE(under_systemd_there_is_no_time),
 		WITH_PIPE(threads_do_not_cut_each_other),

@@ -1,4 +1,6 @@
 /* turns, timers, wake-ups, signals, descriptors */
+#include <event2/event.h>
+#include <event2/event_struct.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -11,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "net/loop_priv.h"
 
 struct seen {
@@ -209,6 +212,25 @@ static void watches(void **state)
 	close(pipe_fds[1]);
 }
 
+static void hear(const char *line, void *arg)
+{
+	snprintf(arg, 400, "%s", line);
+}
+
+/* what libevent has to say is a line of the log, and nothing that it writes by itself */
+static void libevent_speaks_through_the_log(void **state)
+{
+	struct seen *seen = *state;
+	char line[400] = "";
+	struct event event;
+
+	log_tap(hear, line);
+	event_assign(&event, loop_base(seen->loop), 9999, EV_READ, NULL, NULL);
+	assert_true(event_add(&event, NULL) < 0);
+	log_tap(NULL, NULL);
+	assert_non_null(strstr(line, "level=warn event=loop.warn words=\"Epoll ADD"));
+}
+
 static int64_t times[2];
 static void look(void *arg)
 {
@@ -238,9 +260,11 @@ static void one_time_a_turn(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = { T(timers),           T(never_early),    T(later),
-					    T(later_is_no_trap), T(wakes),          T(signals),
-					    T(watches),          T(one_time_a_turn) };
+	const struct CMUnitTest tests[] = {
+		T(timers),           T(never_early),     T(later),
+		T(later_is_no_trap), T(wakes),           T(signals),
+		T(watches),          T(one_time_a_turn), T(libevent_speaks_through_the_log)
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
