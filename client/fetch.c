@@ -10,8 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PIECE (1 << 20)   /* asked at a time */
-#define AHEAD (PIECE / 2) /* and the next when no more than this is missing */
+#define PIECE      (1 << 20)   /* asked at a time */
+#define AHEAD      (PIECE / 2) /* and the next when no more than this is missing */
+#define NEEDS_OPEN 16          /* NEEDs that may be open */
 
 struct fetch {
 	struct fetch *next;
@@ -173,17 +174,9 @@ static int begin(struct fetches *fetches, const struct envelope_part *part, stru
 		fetch_free(fetch);
 		return why_set(why, NX_ENOMEM, "out of memory");
 	}
-	fetch->fd = partial_open(fetches, fetch);
-	if (fetch->fd < 0 || !take_up(fetch)) {
-		why_set(why, NX_EIO, "cannot keep the part %s: %s", fetch->file, strerror(errno));
-		fetch_free(fetch);
-		return NX_EIO;
-	}
 	while (*at != NULL)
 		at = &(*at)->next;
 	*at = fetch;
-	if (fetch->have == fetch->size)
-		finish(fetches, fetch);
 	*ret = fetch;
 	return 0;
 }
@@ -254,25 +247,65 @@ static uint64_t piece_of(const struct fetch *fetch, uint64_t from)
 	return fetch->size - from < PIECE ? fetch->size - from : PIECE;
 }
 
-static void start_some(struct fetches *fetches, struct session *session, bool flash)
+/* as late as may be: parts that wait are many more than a program may have files open. Returns
+ * false when it is not its turn yet */
+static bool open_late(struct fetches *fetches, struct fetch *fetch, unsigned open)
 {
+	struct why why;
+
+	fetch->fd = partial_open(fetches, fetch);
+	if (fetch->fd < 0 && (errno == EMFILE || errno == ENFILE) && open > 0)
+		return false;
+	if (fetch->fd < 0 || !take_up(fetch)) {
+		why_set(&why, NX_EIO, "cannot keep the part %s: %s", fetch->file, strerror(errno));
+		fail(fetch, NX_EIO, why.words);
+	} else if (fetch->have == fetch->size) {
+		finish(fetches, fetch);
+	}
+	return true;
+}
+
+static unsigned open_now(const struct fetches *fetches)
+{
+	unsigned n = 0;
+
+	for (const struct fetch *fetch = fetches->first; fetch != NULL; fetch = fetch->next)
+		n += fetch->state == FETCH_OPEN;
+	return n;
+}
+
+static bool start_some(struct fetches *fetches, struct session *session, bool flash)
+{
+	unsigned open = open_now(fetches);
+	bool ended = false;
+
 	for (struct fetch *fetch = fetches->first; fetch != NULL; fetch = fetch->next) {
-		uint64_t n = piece_of(fetch, fetch->have);
+		uint64_t n;
 
 		if (fetch->state != FETCH_WAITING || fetch->flash != flash)
 			continue;
+		if (open == NEEDS_OPEN || (fetch->fd < 0 && !open_late(fetches, fetch, open)))
+			break;
+		if (fetch->state != FETCH_WAITING) {
+			ended = true;
+			continue;
+		}
+		n = piece_of(fetch, fetch->have);
 		fetch->handle = session_need(session, fetch->sha256, fetch->have, n);
 		if (fetch->handle == 0)
-			return;
+			break;
 		fetch->asked = fetch->have + n;
 		fetch->state = FETCH_OPEN;
+		open++;
 	}
+	return ended;
 }
 
-void fetches_start(struct fetches *fetches, struct session *session)
+bool fetches_start(struct fetches *fetches, struct session *session)
 {
-	start_some(fetches, session, true);
-	start_some(fetches, session, false);
+	bool flash = start_some(fetches, session, true);
+
+	return start_some(fetches, session, false) || flash;
 }
 
 static struct fetch *by_handle(struct fetches *fetches, uint64_t handle)

@@ -17,7 +17,7 @@ struct fetches *fetches_new(const struct inbox *inbox);
 void fetches_free(struct fetches **fetches);
 /*
  * fetch_want - one user more of this part; begun by the next fetches_start().
- * returns  0; NX_EIO with words; NX_ENOMEM
+ * returns  0; NX_ENOMEM with words
  */
 int fetch_want(struct fetches *fetches, const struct envelope_part *part, bool flash,
 	       struct fetch **ret, struct why *why);
@@ -28,8 +28,8 @@ int fetch_error(const struct fetch *fetch, struct why *why); /* of a failed one 
 const char *fetch_file(const struct fetch *fetch);           /* in .partial */
 bool fetch_shared(const struct fetch *fetch);                /* has it more than one user? */
 
-/* open as many NEEDs as may be */
-void fetches_start(struct fetches *fetches, struct session *session);
+/* open as many NEEDs as may be. Returns whether a part was whole already, or could not be begun */
+bool fetches_start(struct fetches *fetches, struct session *session);
 void fetches_data(struct fetches *fetches, struct session *session,
 		  const struct session_event *event);
 void fetches_gone(struct fetches *fetches, const struct session_event *event);

@@ -317,16 +317,17 @@ static bool settle(struct subscriber *s)
 
 void settle_work(struct subscriber *s)
 {
-	bool more = true;
-
 	watch_command(s);
-	check_parts(s);
-	while (more && !s->over && s->running == NULL) {
-		if (s->ending && s->options->exec != NULL)
-			break; /* no new command; these stay owed */
-		more = settle(s);
-	}
-	fetches_start(s->fetches, s->session);
+	do {
+		bool more = true;
+
+		check_parts(s);
+		while (more && !s->over && s->running == NULL) {
+			if (s->ending && s->options->exec != NULL)
+				break; /* no new command; these stay owed */
+			more = settle(s);
+		}
+	} while (!s->over && fetches_start(s->fetches, s->session));
 	set_window(s);
 }
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #include <openssl/sha.h>
+#include <sys/resource.h>
 
 #define PHOTO_N (3u << 20)
 #define EPOCH   0xabcd
@@ -22,7 +23,7 @@ struct served { /* an item that the fake exchange holds */
 };
 struct exchange {
 	struct talk talk;
-	struct served items[8];
+	struct served items[64];
 	unsigned n, next;
 	struct subscribe asked; /* what the program claimed */
 	uint64_t first_need;    /* offset of its first NEED */
@@ -51,12 +52,16 @@ static struct subscribe_options options = { .subscription = "from-kpl",
 					    .out = "in",
 					    .idle_exit_ms = -1 };
 
+static rlim_t files_most; /* that the program may have open; 0: as many as we */
+
 static int subscribe(int fd, void *arg)
 {
 	struct session_conf conf;
 	struct link *link;
 	int status;
 
+	if (files_most > 0)
+		setrlimit(RLIMIT_NOFILE, &(struct rlimit){ files_most, files_most });
 	subscribe_conf(&conf, "keys/vna");
 	if (link_open_plain(fd, &conf, &link) < 0)
 		return 99;
@@ -776,6 +781,31 @@ static void a_folder_that_appeared_is_never_written_again(void **state)
 	assert_file(first, edited, strlen(edited));
 }
 
+/* a backlog of photos waits for its turn, and not in open files */
+static void many_photos_wait_without_files(void **state)
+{
+	static char documents[60][40];
+	static uint8_t photos[60][64];
+	struct exchange x = { 0 };
+
+	(void)state;
+	reset();
+	options.count = 60;
+	for (unsigned i = 0; i < 60; i++) {
+		snprintf(documents[i], sizeof(documents[i]), "{\"uri\":\"urn:x:%u\"}", i);
+		fill(photos[i], sizeof(photos[i]), i);
+		serve(&x, documents[i], "p.jpg", photos[i], sizeof(photos[i]));
+	}
+	files_most = 48;
+	begin(&x);
+	files_most = 0;
+	play(&x, 60);
+	for (unsigned i = 0; i < 60; i++)
+		assert_true(x.items[i].acked);
+	assert_int_equal(end(&x), 0);
+	assert_int_equal(folders(), 60);
+}
+
 /* without a digest no item can be told from another: refused later, never taken for one that is
  * here */
 static void without_memory_for_a_digest_nothing_is_acknowledged(void **state)
@@ -843,6 +873,7 @@ int main(void)
 		TEST(a_signal_ends_it_in_order),
 		TEST(what_stands_in_the_way_is_not_followed),
 		TEST(a_folder_that_appeared_is_never_written_again),
+		TEST(many_photos_wait_without_files),
 		TEST(without_memory_for_a_digest_nothing_is_acknowledged),
 		TEST(what_a_crash_left_is_swept),
 	};
