@@ -2,6 +2,7 @@
 
 INJECT=all sweeps every point; otherwise a bounded sample of them is taken, by a seed that is printed (SEED).
 """
+import json
 import os
 import random
 import re
@@ -10,7 +11,8 @@ import signal
 import ssl
 import subprocess
 
-from kit import BUILD, WAIT_S, Exchange, Failed
+from cases import check
+from kit import BUILD, NEWSXCTL, WAIT_S, Exchange, Failed
 from newsx import Link, story
 from test_recovery import ALL, PARTNERS, TO, photo_item, subscriber
 
@@ -182,6 +184,102 @@ def test_every_write_fails_in_turn():
     print("%d points: %s; %d items acknowledged, all there" % (len(chosen), seen, len(given.acked)))
     if not any(status == 74 for _, status in seen) or not given.acked:
         raise Failed("no call failed")
+
+
+# ---- newsxctl subscribe, killed at each of its calls
+
+CLIENT = ("mkdirat", "openat", "write", "pwrite64", "fsync", "fdatasync", "linkat", "renameat2", "unlinkat", "close", "flock",
+          "ftruncate", "poll")
+
+
+class Inbox:
+    """a subscriber that is killed, and the folders that it keeps"""
+
+    def __init__(self, x):
+        self.x, self.n, self.out = x, 0, os.path.join(x.folder, "in")
+        self.link = Link(x.port, x.keys["kpl"].identity)
+
+    def give(self):
+        """an item with a photo; gives its uri"""
+        self.n += 1
+        data = random.Random(self.n).randbytes(30_000)
+        ident, sha = photo_item(self.link, "urn:inbox:%d" % self.n, data)
+        self.link.serve({sha: data}, self.link.next("NEED"))
+        if self.link.answer(ident) != "stored":
+            raise Failed("not stored")
+        return "urn:inbox:%d" % self.n, data
+
+    def run(self, *tracer):
+        """takes one item; what strace says"""
+        trace = os.path.join(self.x.folder, "strace")
+        strace = ["strace", "-o", trace, "-e", "trace=" + ",".join(CLIENT), *tracer] if tracer else []
+        done = subprocess.run([*strace, NEWSXCTL, "subscribe", "--server", "127.0.0.1:%d" % self.x.port, "--server-pin",
+                               self.x.keys["exchange"].pin, "--identity", self.x.keys["vna"].identity, "--subscription",
+                               "from-kpl", "--out", self.out, "--count", "1"],
+                              capture_output=True, timeout=3 * WAIT_S, check=False)
+        if not tracer:
+            check(done.returncode, 0, done.stderr)
+            return ""
+        with open(trace, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def check(self, uri, data):
+        """it is there once, and whole; and nothing is left of the run that was killed"""
+        names = os.listdir(self.out)
+        there = []
+        for name in names:
+            if not name.startswith("."):
+                with open(os.path.join(self.out, name, "document.json"), encoding="utf-8") as file:
+                    if json.load(file)["uri"] == uri:
+                        there.append(name)
+        check(len(there), 1, "folders of %s" % uri)
+        folder = os.path.join(self.out, there[0])
+        with open(os.path.join(folder, "envelope.json"), encoding="utf-8") as file:
+            check(json.load(file)["parts"][0]["size"], len(data), "the envelope")
+        parts = os.listdir(os.path.join(folder, "parts"))
+        with open(os.path.join(folder, "parts", parts[0]), "rb") as file:
+            check((len(parts), file.read()), (1, data), "the photo")
+
+
+def test_a_subscriber_is_killed_at_each_call():
+    if shutil.which("strace") is None:
+        print("no strace here: SKIP")
+        return
+    noise, killed, again = seeded(), 0, 0
+    with Exchange(PARTNERS, ALL) as x:
+        inbox = Inbox(x)
+        uri, data = inbox.give()
+        trace = inbox.run("-y")
+        if "exited with 0" not in trace:
+            print("strace may not look at a process here: SKIP")
+            return
+        inbox.check(uri, data)
+        # from its folder on: what comes before is the loader's, and the handshake
+        begin = trace.index(inbox.out)
+        before = {call: len(re.findall(r"^%s\(" % call, trace[:begin], re.M)) for call in CLIENT}
+        chosen = [(call, n + 1) for call in CLIENT
+                  for n in range(before[call], len(re.findall(r"^%s\(" % call, trace, re.M)))]
+        if not ALL_POINTS:
+            chosen = noise.sample(chosen, min(40, len(chosen)))
+        for call, n in chosen:
+            uri, data = inbox.give()
+            mark = x.mark()
+            trace = inbox.run("-e", "inject=%s:signal=KILL:when=%d" % (call, n))
+            now = x.mark()
+            x.process.send_signal(signal.SIGUSR1)
+            x.log("store.state", since=now)  # what came before stands in the log now
+            if x.found("conn.open", since=mark, peer="vna"):
+                x.log("conn.close", since=mark, peer="vna")
+            if "killed by SIGKILL" in trace:
+                killed += 1
+            if not x.found("item.delivered", since=mark, peer="vna"):
+                again += 1
+                inbox.run()
+            inbox.check(uri, data)
+        inbox.link.close()
+    print("%d points, %d killed, %d came again" % (len(chosen), killed, again))
+    if killed < len(chosen) // 2 or again == 0:
+        raise Failed("too few were killed to mean anything")
 
 
 # ---- memory
