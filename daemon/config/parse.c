@@ -12,8 +12,17 @@
 
 #define OPTS_MAX 32 /* settings of one section */
 
+/* what libconfuse takes at most: its scanner and its copy of our table; for each section, value and
+ * octet of text; measured, and doubled */
+#define ROOM_BASE    (256u << 10)
+#define ROOM_SECTION (10u << 10)
+#define ROOM_VALUE   256u
+#define ROOM_OCTET   4u
+#define ROOM_AT_ONCE (16u << 20) /* below M_MMAP_THRESHOLD: freed, it stays in the heap */
+
 struct parsed {
 	cfg_t *cfg;
+	bool broken;
 	cfg_opt_t root[SECTIONS + 2];
 	cfg_opt_t opts[SECTIONS][OPTS_MAX];
 };
@@ -47,12 +56,48 @@ static void make_opts(cfg_opt_t *opts, enum conf_section kind)
 	opts[n] = (cfg_opt_t)CFG_END();
 }
 
+/*
+ * An allocation that fails inside libconfuse 3.3 ends the process: its scanner gives up with
+ * exit(2) or abort(), and sections that are half made are used, and freed twice. So all that it may
+ * need is taken beforehand, and given back at once: it then lies in the heap of this thread, where
+ * what is asked for next is found.
+ */
+static int make_room(size_t n)
+{
+	struct block {
+		struct block *next;
+	} *first = NULL;
+	int r = 0;
+
+	while (n > 0 && r == 0) {
+		size_t some = n < ROOM_AT_ONCE ? n : ROOM_AT_ONCE;
+		struct block *block = malloc(sizeof(*block) + some);
+
+		if (block == NULL) {
+			r = NX_ENOMEM;
+			break;
+		}
+		block->next = first;
+		first = block;
+		n -= some;
+	}
+	while (first != NULL) {
+		struct block *block = first;
+
+		first = block->next;
+		free(block);
+	}
+	return r;
+}
+
 int parsed_new(struct parsed **ret)
 {
 	struct parsed *parsed = calloc(1, sizeof(*parsed));
 
-	if (parsed == NULL)
+	if (parsed == NULL || make_room(ROOM_BASE) < 0) {
+		free(parsed);
 		return NX_ENOMEM;
+	}
 	for (unsigned i = 0; i < SECTIONS; i++) {
 		cfg_flag_t flags = conf_sections[i].titled
 					   ? CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES
@@ -75,15 +120,21 @@ int parsed_new(struct parsed **ret)
 
 void parsed_free(struct parsed **parsed)
 {
-	if (*parsed)
+	if (*parsed && !(*parsed)->broken) /* else it is lost: better than freed twice */
 		cfg_free((*parsed)->cfg);
 	free(*parsed);
 	*parsed = NULL;
 }
 
-int parsed_add(struct parsed *parsed, const char *text)
+int parsed_add(struct parsed *parsed, const char *text, unsigned sections, unsigned values)
 {
-	return cfg_parse_buf(parsed->cfg, text) == CFG_SUCCESS ? 0 : NX_ECONF;
+	int r = make_room(ROOM_BASE + (size_t)sections * ROOM_SECTION +
+			  (size_t)values * ROOM_VALUE + strlen(text) * ROOM_OCTET);
+
+	if (r < 0)
+		return r;
+	parsed->broken = cfg_parse_buf(parsed->cfg, text) != CFG_SUCCESS;
+	return parsed->broken ? NX_ECONF : 0;
 }
 
 struct parsed_section *parsed_section(struct parsed *parsed, enum conf_section kind, unsigned n)

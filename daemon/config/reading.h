@@ -81,8 +81,9 @@ int check(struct reading *reading);
 /* parse.c: libconfuse, and nobody else's */
 int parsed_new(struct parsed **ret);
 void parsed_free(struct parsed **parsed);
-int parsed_add(struct parsed *parsed,
-	       const char *text); /* one file; NX_ECONF when libconfuse refuses */
+/* one file, with so many sections and values. returns 0; NX_ENOMEM; NX_ECONF when libconfuse
+ * refuses: then nothing more may be added */
+int parsed_add(struct parsed *parsed, const char *text, unsigned sections, unsigned values);
 /* the n-th section of a kind; NULL when libconfuse has not seen it */
 struct parsed_section;
 struct parsed_section *parsed_section(struct parsed *parsed, enum conf_section kind, unsigned n);

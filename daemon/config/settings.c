@@ -77,6 +77,7 @@ static int add_file(struct reading *reading, const char *path, unsigned deep)
 /* our check, then libconfuse. text has a NUL behind it, and loses its comments on the way */
 static int take_text(struct reading *reading, unsigned file, char *text, size_t n)
 {
+	unsigned sections = reading->sections_n, values = reading->values_n;
 	int r;
 
 	if (n > FILE_MAX)
@@ -85,9 +86,11 @@ static int take_text(struct reading *reading, unsigned file, char *text, size_t 
 	r = precheck(reading, file, text, n);
 	if (r < 0)
 		return r;
-	if (parsed_add(reading->parsed, text) < 0)
+	r = parsed_add(reading->parsed, text, reading->sections_n - sections,
+		       reading->values_n - values);
+	if (r == NX_ECONF)
 		return refuse(reading, (struct where){ file, 1 }, "libconfuse refuses this file");
-	return 0;
+	return r;
 }
 
 static int take_file(struct reading *reading, unsigned file)
