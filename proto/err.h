@@ -55,6 +55,7 @@ enum nx_retry { NX_NEVER = 0, NX_LATER = 1 };
 	X(NX_ETWIN,        -41, "twin",                 NX_LATER)                                   \
 	X(NX_ENOTENTITLED, -42, "not-entitled",         NX_NEVER)                                   \
 	X(NX_ECLAIM,       -43, "bad-claim",            NX_NEVER)                                   \
+	X(NX_ENOMORE,      -44, "no-more",              NX_LATER)                                   \
 	/* refusals of a connection before HELLO: reason of conn.refuse */                          \
 	X(NX_ENOCERT,      -50, "no-certificate",       NX_NEVER)                                   \
 	X(NX_EUNKNOWNKEY,  -51, "unknown-key",          NX_NEVER)                                   \

@@ -169,6 +169,16 @@ size_t session_held(const struct session *session)
 	return session->in_item[LANE_ROUTINE].cap + session->in_item[LANE_FLASH].cap;
 }
 
+int64_t session_half_since_ms(const struct session *session)
+{
+	int64_t since_ms = INT64_MAX;
+
+	for (int lane = 0; lane < LANES; lane++)
+		if (session->in_item[lane].active)
+			sooner(&since_ms, session->in_item[lane].moved_ms);
+	return since_ms;
+}
+
 void session_stats(const struct session *session, struct session_stats *ret)
 {
 	*ret = session->stats;

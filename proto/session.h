@@ -223,8 +223,10 @@ void session_bye(struct session *session, int code, const char *words);
 bool session_said_bye(const struct session *session);
 /* NULL before HELLO; its lists of rights are there only with has_rights */
 const struct hello *session_peer(const struct session *session);
-/* octets of items half received, for the hub's count of inbound memory */
+/* octets of items half received: at most one a lane, as large as hello.max takes */
 size_t session_held(const struct session *session);
+/* when the last octet came of that one among them which waits longest; INT64_MAX: there is none */
+int64_t session_half_since_ms(const struct session *session);
 
 struct session_stats { /* items begun; their octets of envelope and document; octets of parts */
 	uint64_t in_items, out_items, in_octets, out_octets, in_data, out_data;

@@ -120,6 +120,7 @@ static void begin(struct session *session, struct in_item *item, const struct it
 static void gathered(struct session *session, struct in_item *item, struct slice octets)
 {
 	store(item, octets);
+	item->moved_ms = session->now_ms;
 	session->stats.in_octets += octets.n;
 	if (item->at == item->total)
 		session->due = item;

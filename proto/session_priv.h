@@ -25,6 +25,7 @@ struct in_item { /* half-received */
 	struct item_head head;
 	uint8_t *octets;
 	size_t cap, at, total;
+	int64_t moved_ms; /* when the last of them came */
 };
 struct out_item { /* half-sent */
 	bool active;

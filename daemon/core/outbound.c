@@ -162,8 +162,10 @@ void outbound_sent(struct link *link, uint64_t id)
 {
 	struct delivery *delivery = delivery_find(link, id);
 
-	if (delivery != NULL)
-		hot_unref(&delivery->hot);
+	if (delivery == NULL)
+		return;
+	hot_unref(&delivery->hot);
+	delivery->whole_ms = loop_now_ms(link->exchange->loop);
 }
 
 void outbound_answer(struct link *link, const struct ack *ack)
@@ -322,11 +324,11 @@ int outbound_tick(struct link *link, int64_t now_ms, int64_t wall_ms)
 
 	for (struct claim *claim = link->claims; claim != NULL; claim = claim->next)
 		claim_tick(claim, wall_ms);
-	while (first != NULL && first->claim == NULL)
+	while (first != NULL && (first->claim == NULL || first->hot != NULL)) /* half-sent */
 		first = first->after;
 	if (first == NULL)
 		return 0;
-	since = first->sent_ms > link->data_out_ms ? first->sent_ms : link->data_out_ms;
+	since = first->whole_ms > link->data_out_ms ? first->whole_ms : link->data_out_ms;
 	if (now_ms - since <= link->exchange->conf->ack_wait_ms)
 		return 0;
 	note_no_answer(first);

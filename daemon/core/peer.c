@@ -477,6 +477,16 @@ static void peer_credit(struct peer *peer)
 	link_want(&peer->link);
 }
 
+/* half an item came, and no more of it: it blocks its lane. While a part comes it may wait */
+static bool no_more(const struct link *link, int64_t now_ms)
+{
+	int64_t since_ms = session_half_since_ms(link->session);
+
+	if (since_ms < link->data_in_ms)
+		since_ms = link->data_in_ms;
+	return now_ms - since_ms > link->exchange->conf->ack_wait_ms;
+}
+
 void peer_tick(struct peer *peer, int64_t now_ms, int64_t wall_ms)
 {
 	int64_t next;
@@ -487,6 +497,8 @@ void peer_tick(struct peer *peer, int64_t now_ms, int64_t wall_ms)
 	r = session_tick(peer->link.session, now_ms, &next);
 	if (r == 0 && conn_stalled_ms(peer->link.conn) > peer->link.exchange->conf->stall_ms)
 		r = NX_ESTALL;
+	if (r == 0 && no_more(&peer->link, now_ms))
+		r = NX_ENOMORE;
 	if (r == 0)
 		r = outbound_tick(&peer->link, now_ms, wall_ms);
 	if (r == 0 && drained(peer))

@@ -150,6 +150,8 @@ void pull_ask(struct pull *pull)
 	    (upto < pull->size && upto - pull->asked < pull->window / 4))
 		return;
 	n = upto - pull->asked;
+	if (pull->asked == pull->got) /* nothing was to come: the disk kept us waiting, not the peer */
+		pull->moved_ms = loop_now_ms(pull->exchange->loop);
 	if (pull->asked_here + n > limit) {
 		pull_end(pull, NX_EMISMATCH, NX_LATER, 0);
 		return;

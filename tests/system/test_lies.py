@@ -831,6 +831,13 @@ def part_wait(w):
     check(link.answer(ident), "stored", "answer")
 
 
+def half_left(w):
+    """half an item, and no more of it: the link answers and asks meanwhile, and is closed all the same"""
+    link = credited(w)
+    half(link)
+    w.closes(link, "no-more")
+
+
 def no_hello(w):
     link = w.link(hello=False)
     w.closes(link, "no-hello")
@@ -855,3 +862,4 @@ def test_time():
     cases = [("silence", idle), ("PONG is life", lives_by_pong), ("output not read", stall), ("a part that does not come", part_wait),
              ("no HELLO", no_hello), ("half a HELLO", half_hello), ("BYE with an item open", bye_and_silence)]
     run_cases(cases, PARTNERS, SUBS, {"limits": slow})
+    run_cases([("half an item and no more", half_left)], PARTNERS, SUBS, {"limits": "ping = 200ms idle = 4s ack-wait = 1s"})

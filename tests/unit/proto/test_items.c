@@ -145,6 +145,32 @@ static void dropped_items_are_read_to_their_end(void **state)
 		assert_int_equal(a->answered[id], 1);
 }
 
+static void half_an_item_has_a_time(void **state)
+{
+	(void)state;
+	open_windows();
+	assert_true(session_half_since_ms(b->session) == INT64_MAX);
+	a->now_ms = b->now_ms = 1000;
+	side_offer(a, CLASS_ROUTINE, 100, 100000);
+	(void)side_speak(a);
+	assert_int_equal(side_listen(b, SIZE_MAX), 0);
+	assert_int_equal(session_half_since_ms(b->session), 1000);
+	a->now_ms = b->now_ms = 2000;
+	side_offer(a, CLASS_FLASH, 100, 100000);
+	(void)side_speak(a);
+	assert_int_equal(side_listen(b, SIZE_MAX), 0);
+	assert_int_equal(session_half_since_ms(b->session), 1000); /* the one that waits longest */
+	talk(a, b);
+	assert_true(session_half_since_ms(b->session) == INT64_MAX);
+	side_offer(a, CLASS_ROUTINE, 100, 100000);
+	(void)side_speak(a);
+	assert_int_equal(side_listen(b, SIZE_MAX), 0);
+	assert_int_equal(session_half_since_ms(b->session), 2000);
+	session_withdraw(a->session, 3, NX_EKILLED);
+	talk(a, b);
+	assert_true(session_half_since_ms(b->session) == INT64_MAX);
+}
+
 static void memory_follows_what_came(void **state)
 {
 	static struct heard heard;
@@ -172,6 +198,7 @@ int main(void)
 		TALK(refusals_carry_code_retry_and_words),
 		TALK(withdraw_before_between_and_after),
 		TALK(dropped_items_are_read_to_their_end),
+		TALK(half_an_item_has_a_time),
 		TALK(memory_follows_what_came),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
