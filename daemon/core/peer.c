@@ -188,6 +188,7 @@ static void on_need(struct link *link, const struct need *need)
 	if (part == NULL || serve_open(link, need, part, id, flash) < 0) {
 		count_refused(link->exchange, NX_ENOTOPEN);
 		session_gone(link->session, need->handle, NX_ENOTOPEN);
+		serve_stop(link, need->handle); /* what it asked for before is gone with it */
 	}
 	link_want(link);
 }

@@ -132,8 +132,12 @@ int serve_part(struct link *link, uint64_t handle, uint64_t offset, uint8_t *to,
 		serve->ahead = (struct block){ 0 };
 	}
 	if (!holds(&serve->now, offset)) {
-		if (serve->code < 0)
-			return serve->code;
+		if (serve->code < 0) {
+			int code = serve->code;
+
+			serve_close(serve); /* GONE: the handle is closed */
+			return code;
+		}
 		read_at(serve, offset);
 		return 0;
 	}

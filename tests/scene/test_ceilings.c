@@ -1,11 +1,15 @@
 /*
  * test_ceilings.c - what one partner can make grow, and where it ends, whatever it leaves undone.
  */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "actor.h"
 #include "core/hub_priv.h"
@@ -136,6 +140,76 @@ static void one_octet_at_a_time_leaves_nothing_behind(void **state)
 	photo_done(&photo);
 }
 
+/* more is asked of a handle than there is: it is gone, and so is what we kept for it */
+static void a_need_that_is_refused_leaves_nothing_behind(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
+	struct photo photo = photo_of(1, 5000);
+	struct link *link;
+
+	(void)state;
+	actor_subscribe(vna, "all");
+	actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	stage_settle(stage);
+	link = peer_link(stage->hub->peers[1]);
+	assert_string_equal(link->partner->name, "vna");
+	for (unsigned i = 0; i < 100; i++) {
+		uint64_t handle = session_need(vna->session, photo.sha256, i, 1);
+
+		assert_true(handle > 0);
+		assert_true(session_need_more(vna->session, handle, 1 << 20));
+		stage_settle(stage);
+		assert_int_equal(link->serves.n, 0);
+	}
+	assert_int_equal(vna->gones_n, 100);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+/* one octet of it turns round on the disk */
+static void damage(const struct stage *stage, const struct photo *photo)
+{
+	char path[400];
+	uint8_t *octets, *at, turned = photo->octets[0] ^ 1;
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/photos/data.mdb", stage->store_dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0 && fstat(fd, &st) == 0);
+	octets = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	assert_true(octets != MAP_FAILED);
+	at = memmem(octets, (size_t)st.st_size, photo->octets, 1000);
+	assert_non_null(at);
+	assert_int_equal(pwrite(fd, &turned, 1, at - octets), 1);
+	munmap(octets, (size_t)st.st_size);
+	close(fd);
+}
+
+static void a_photo_that_cannot_be_read_leaves_nothing_behind(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
+	struct photo photo = photo_of(1, 5000);
+	struct link *link;
+
+	(void)state;
+	actor_subscribe(vna, "all");
+	actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	stage_settle(stage);
+	link = peer_link(stage->hub->peers[1]);
+	damage(stage, &photo);
+	for (unsigned i = 1; i <= 20; i++) {
+		assert_true(session_need(vna->session, photo.sha256, 0, 5000) > 0);
+		stage_settle(stage);
+		assert_int_equal(vna->gones_n, i);
+		assert_int_equal(link->serves.n, 0);
+	}
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
 static unsigned taken_of(struct actor *actor, unsigned n, int urgency, bool kill)
 {
 	unsigned taken = 0;
@@ -220,6 +294,8 @@ int main(void)
 		cmocka_unit_test(flash_has_a_ceiling_too),
 		cmocka_unit_test(small_items_count_for_what_they_cost),
 		cmocka_unit_test(one_octet_at_a_time_leaves_nothing_behind),
+		cmocka_unit_test(a_need_that_is_refused_leaves_nothing_behind),
+		cmocka_unit_test(a_photo_that_cannot_be_read_leaves_nothing_behind),
 		cmocka_unit_test(urgency_is_no_way_round_the_rate),
 		cmocka_unit_test(nobody_fills_the_log),
 	};
