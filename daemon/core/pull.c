@@ -198,6 +198,8 @@ void pull_tick(struct exchange *exchange, int64_t now_ms)
 			int64_t since = pull->moved_ms;
 
 			next = node->next;
+			if (pull->state == PULL_WAITING && pull->link != NULL)
+				pull_needs_start(pull->link); /* there may be room again */
 			if (pull->state != PULL_NEEDING)
 				continue;
 			pull_ask(pull);

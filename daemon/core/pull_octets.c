@@ -6,9 +6,11 @@
 #include <stdlib.h>
 
 enum {
-	PIECE = 256 * 1024,
-	WINDOW_MOST = 8 * 1024 * 1024
-}; /* one append; asked for and not yet on disk */
+	PIECE = 256 * 1024,            /* one append */
+	WINDOW_MOST = 8 * 1024 * 1024, /* asked for and not yet on disk */
+	HANDLES_A_LINK = 16,
+	HANDLES_FOR_FLASH = 2, /* of them */
+};
 
 struct pull *pull_by_handle(struct link *link, uint64_t handle)
 {
@@ -186,13 +188,34 @@ static void pull_start(struct pull *pull)
 	pull_ask(pull);
 }
 
-enum { HANDLES_A_LINK = 16 };
+static unsigned flash_needs(const struct link *link)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < link->handles.cap; i++)
+		for (struct map_node *node = link->handles.slots[i]; node != NULL;
+		     node = node->next)
+			n += pull_flash(container_of(node, struct pull, by_handle));
+	return n;
+}
+
+/* is there a handle, and memory? Whatever is held, one part comes on each link, and two of flash
+ * items */
+static bool may_start(const struct link *link, bool flash, bool room)
+{
+	if (flash)
+		return link->handles.n < HANDLES_A_LINK &&
+		       (room || flash_needs(link) < HANDLES_FOR_FLASH);
+	return link->handles.n == 0 ||
+	       (room && link->handles.n < HANDLES_A_LINK - HANDLES_FOR_FLASH);
+}
 
 /* those that wait for a handle of this link: flash first, else in the order they came */
 void pull_needs_start(struct link *link)
 {
-	while (link->needs_wait != NULL && link->handles.n < HANDLES_A_LINK) {
+	while (link->needs_wait != NULL) {
 		struct pull **best = &link->needs_wait, *pull;
+		bool room = inbound_room(link->exchange, link->partner, false);
 
 		for (struct pull **at = best; *at != NULL; at = &(*at)->next_waiting) {
 			if (pull_flash(*at)) {
@@ -201,8 +224,12 @@ void pull_needs_start(struct link *link)
 			}
 		}
 		pull = *best;
+		if (!may_start(link, pull_flash(pull), room))
+			return; /* when one ends, or at the next tick */
 		*best = pull->next_waiting;
 		pull->next_waiting = NULL;
+		if (!room)
+			pull->window = PIECE;
 		pull_start(pull);
 	}
 }

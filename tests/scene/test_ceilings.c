@@ -117,6 +117,51 @@ static void small_items_count_for_what_they_cost(void **state)
 	photo_done(&photo);
 }
 
+/* all of them are let in before the first photo is asked for: together they ask for no more than
+ * the share, and one each line */
+static void photos_ask_for_what_there_is_room_for(void **state)
+{
+	struct stage *stage = small();
+	struct actor *lines[3], *afp = actor_enter(stage, "afp");
+	struct photo photos[36], small_one = photo_of(99, 3000);
+	struct offer *a;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		lines[i] = actor_enter(stage, "kpl");
+	for (unsigned i = 0; i < 36; i++) {
+		char uri[32];
+
+		photos[i] = photo_of(i, 3 << 20);
+		lines[i % 3]->part_end = 0;
+		snprintf(uri, sizeof(uri), "urn:big:%u", i);
+		actor_publish(lines[i % 3], .uri = uri, .photo = &photos[i]);
+	}
+	stage_settle(stage);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(lines[i]->needs_n > 0);
+	assert_in_range(stage->exchange->inbound_held, SHARE, SHARE + 4 * (1 << 20));
+	a = actor_publish(afp, .uri = "urn:a", .channel = "afp.x", .photo = &small_one);
+	stage_settle(stage);
+	expect_ack(a);
+	for (unsigned i = 0; i < 3; i++) { /* they only were slow */
+		lines[i]->part_end = UINT64_MAX;
+		for (unsigned handle = 1; handle <= lines[i]->needs_n; handle++)
+			session_need_ready(lines[i]->session, handle);
+	}
+	for (unsigned s = 0; s < 40; s++) {
+		stage_later(stage, 1000);
+		assert_true(stage->exchange->inbound_held <= SHARE + 4 * (1 << 20));
+	}
+	for (unsigned i = 0; i < 36; i++)
+		assert_int_not_equal(lines[i % 3]->offers[i / 3]->answer, NO_ANSWER_YET);
+	assert_int_equal(stage->exchange->inbound_held, 0);
+	stage_free(&stage);
+	for (unsigned i = 0; i < 36; i++)
+		photo_done(&photos[i]);
+	photo_done(&small_one);
+}
+
 static void one_octet_at_a_time_leaves_nothing_behind(void **state)
 {
 	struct stage *stage = stage_new(NULL);
@@ -293,6 +338,7 @@ int main(void)
 		cmocka_unit_test(whoever_ends_nothing_is_refused_alone),
 		cmocka_unit_test(flash_has_a_ceiling_too),
 		cmocka_unit_test(small_items_count_for_what_they_cost),
+		cmocka_unit_test(photos_ask_for_what_there_is_room_for),
 		cmocka_unit_test(one_octet_at_a_time_leaves_nothing_behind),
 		cmocka_unit_test(a_need_that_is_refused_leaves_nothing_behind),
 		cmocka_unit_test(a_photo_that_cannot_be_read_leaves_nothing_behind),

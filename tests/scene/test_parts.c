@@ -323,7 +323,7 @@ static void what_was_delivered_whole_is_had(void **state)
 	photo_done(&photo);
 }
 
-static void many_photos_open_sixteen_needs(void **state)
+static void many_photos_open_fourteen_needs(void **state)
 {
 	struct stage *stage = stage_new(NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
@@ -338,9 +338,9 @@ static void many_photos_open_sixteen_needs(void **state)
 		actor_publish(kpl, .uri = uri, .photo = &photos[i]);
 	}
 	stage_settle(stage);
-	assert_int_equal(kpl->needs_n, 16);
+	assert_int_equal(kpl->needs_n, 14);
 	kpl->part_end = UINT64_MAX;
-	for (unsigned i = 1; i <= 16; i++)
+	for (unsigned i = 1; i <= 14; i++)
 		session_need_ready(kpl->session, i);
 	stage_settle(stage);
 	for (unsigned i = 0; i < 24; i++)
@@ -348,6 +348,38 @@ static void many_photos_open_sixteen_needs(void **state)
 	for (unsigned i = 0; i < 24; i++)
 		photo_done(&photos[i]);
 	stage_free(&stage);
+}
+
+/* of sixteen NEEDs two are kept for them */
+static void the_photos_of_flashes_do_not_wait_for_a_row_of_others(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl");
+	struct photo photos[23];
+	struct offer *flash[3] = { 0 };
+	char uri[32];
+
+	(void)state;
+	kpl->part_end = 1000;
+	for (unsigned i = 0; i < 23; i++) {
+		photos[i] = photo_of(200 + i, i < 20 ? 5000 : 900);
+		snprintf(uri, sizeof(uri), "urn:%u", i);
+		if (i < 20)
+			actor_publish(kpl, .uri = uri, .photo = &photos[i]);
+	}
+	stage_settle(stage);
+	for (unsigned i = 0; i < 3; i++) {
+		snprintf(uri, sizeof(uri), "urn:flash:%u", i);
+		flash[i] = actor_publish(kpl, .uri = uri, .photo = &photos[20 + i], .urgency = 1);
+	}
+	stage_settle(stage);
+	for (unsigned i = 0; i < 3; i++)
+		expect_ack(flash[i]);
+	for (unsigned i = 0; i < 20; i++)
+		expect_nothing(kpl->offers[i]);
+	stage_free(&stage);
+	for (unsigned i = 0; i < 23; i++)
+		photo_done(&photos[i]);
 }
 
 static void a_withdrawn_item_lets_go_of_its_photo(void **state)
@@ -411,7 +443,8 @@ int main(void)
 		cmocka_unit_test(anothers_photo_is_sent_whole_though_it_is_here),
 		cmocka_unit_test(what_was_delivered_whole_is_had),
 		cmocka_unit_test(a_reader_of_two_items_with_one_photo_gets_both),
-		cmocka_unit_test(many_photos_open_sixteen_needs),
+		cmocka_unit_test(the_photos_of_flashes_do_not_wait_for_a_row_of_others),
+		cmocka_unit_test(many_photos_open_fourteen_needs),
 		cmocka_unit_test(a_withdrawn_item_lets_go_of_its_photo),
 	};
 
