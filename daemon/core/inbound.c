@@ -11,6 +11,8 @@ enum { PARTS_GONE_TIMES = 3, BUSY_AFTER_MS = 2000, FULL_AFTER_MS = 30000, LATER_
  * what one costs beside its octets, at most: itself, each part in its lists */
 enum { OPEN_MOST = 1024, FLASH_OPEN_MORE = 64, ITEM_COST = 4096, PART_COST = 1024 };
 
+static const char taken_back[] = "taken back by its sender";
+
 enum inbound_state {
 	INBOUND_COMING,   /* octets are still on the way */
 	INBOUND_DROPPING, /* they are read and thrown away: code says why */
@@ -33,6 +35,7 @@ struct inbound {
 	struct store_part *parts;
 	unsigned missing, parts_gone;
 	bool *has_lease;
+	bool withdrawn; /* while the writer had it */
 	struct store_put put;
 };
 
@@ -308,6 +311,10 @@ static void stored(struct store_req *req, void *arg)
 {
 	struct inbound *in = arg;
 
+	if (req->code < 0 && in->withdrawn) {
+		inbound_refuse(&in, NX_EWITHDRAWN, NX_NEVER, taken_back);
+		return;
+	}
 	if (req->code == NX_EPARTSGONE && in->link != NULL && ++in->parts_gone < PARTS_GONE_TIMES) {
 		parts_release(in);
 		parts_begin(in);
@@ -462,9 +469,13 @@ void inbound_withdraw(struct link *link, uint64_t id, bool whole)
 {
 	struct inbound *in = inbound_find(link, id);
 
-	if (in == NULL || in->state == INBOUND_STORING || (in->state == INBOUND_DROPPING && whole))
-		return; /* the answer is on its way, and stands */
-	inbound_refuse(&in, NX_EWITHDRAWN, NX_NEVER, "taken back by its sender");
+	if (in == NULL) /* no memory even to note it down */
+		session_refuse(link->session, id, NX_EWITHDRAWN, NX_NEVER, 0, taken_back);
+	else if (in->state == INBOUND_STORING)
+		in->withdrawn = true; /* if it is stored first, that stands */
+	else if (in->state != INBOUND_DROPPING || !whole)
+		inbound_refuse(&in, NX_EWITHDRAWN, NX_NEVER, taken_back);
+	link_want(link);
 }
 
 void inbound_link_over(struct link *link)

@@ -158,6 +158,24 @@ int pull_want(struct link *link, const uint8_t sha256[32], uint64_t size, bool f
 	return 0;
 }
 
+static bool wanted_on(const struct pull *pull, const struct link *link)
+{
+	const struct want *want = pull->wants;
+
+	while (want != NULL && want->link != link)
+		want = want->next;
+	return want != NULL;
+}
+
+/* its link has no item any more that it is a part of */
+static void pull_elsewhere(struct pull *pull)
+{
+	pull_detach(pull, true);
+	if (pull->piece_n > 0)
+		pull_append(pull);
+	pull_route(pull);
+}
+
 void pull_unwant(struct want **at)
 {
 	struct want *want = *at;
@@ -169,8 +187,13 @@ void pull_unwant(struct want **at)
 	pull = want->pull;
 	if (pull != NULL) {
 		want_off(want);
-		if (pull->wants == NULL && pull->state != PULL_ENDING)
+		if (pull->state == PULL_ENDING)
+			; /* it comes to its end by itself */
+		else if (pull->wants == NULL)
 			pull_over(pull);
+		else if (pull->link != NULL && pull->link == want->link &&
+			 !wanted_on(pull, pull->link))
+			pull_elsewhere(pull);
 	}
 	free(want);
 }

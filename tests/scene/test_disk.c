@@ -199,6 +199,29 @@ static void parts_stop_at_ninety(void **state)
 	photo_done(&photo);
 }
 
+/* on its way to disk when it was taken back: the disk decides, and what it does not take is withdrawn */
+static void taken_back_and_not_stored_is_withdrawn(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl");
+	struct offer *a, *b;
+
+	(void)state;
+	stage->by_hand = true;
+	a = actor_publish(kpl, .uri = "urn:1");
+	b = actor_publish(kpl, .uri = "urn:1", .words = "others");
+	stage_settle(stage);
+	actor_withdraw(kpl, a);
+	actor_withdraw(kpl, b);
+	stage_settle(stage);
+	expect_nothing(a);
+	expect_nothing(b);
+	stage_disk_commits(stage);
+	expect_result(a, RESULT_STORED);
+	expect_refusal(b, "withdrawn", NX_NEVER);
+	stage_free(&stage);
+}
+
 static void credit_is_not_raised_while_the_store_is_nearly_full(void **state)
 {
 	struct stage *stage = stage_new(NULL);
@@ -233,6 +256,7 @@ int main(void)
 		cmocka_unit_test(an_answer_survives_a_crash_only_when_it_is_settled),
 		cmocka_unit_test(a_full_store_refuses_routine_and_settles_on),
 		cmocka_unit_test(parts_stop_at_ninety),
+		cmocka_unit_test(taken_back_and_not_stored_is_withdrawn),
 		cmocka_unit_test(credit_is_not_raised_while_the_store_is_nearly_full),
 	};
 

@@ -350,6 +350,38 @@ static void many_photos_open_fourteen_needs(void **state)
 	stage_free(&stage);
 }
 
+/* no octet is asked for an item that was taken back, and who waits for the same photo gets it */
+static void another_line_goes_on_where_an_item_was_taken_back(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *one = actor_enter(stage, "kpl"), *two = actor_enter(stage, "kpl");
+	struct photo photo = photo_of(14, 3000000);
+	struct offer *a, *b;
+	unsigned needs;
+
+	(void)state;
+	one->part_end = 300000;
+	a = actor_publish(one, .uri = "urn:a", .photo = &photo);
+	stage_settle(stage);
+	b = actor_publish(two, .uri = "urn:b", .photo = &photo);
+	stage_settle(stage);
+	assert_int_equal(two->needs_n, 0);
+	needs = one->needs_n;
+	actor_withdraw(one, a);
+	stage_settle(stage);
+	expect_refusal(a, "withdrawn", NX_NEVER);
+	one->part_end = UINT64_MAX;
+	session_need_ready(one->session, one->need.handle);
+	stage_settle(stage);
+	expect_ack(b);
+	assert_int_equal(one->needs_n, needs);
+	assert_in_range(two->data_out, 2700000 - 262144, 2700000);
+	assert_int_equal(stage->exchange->pulls.n, 0);
+	assert_int_equal(stage->exchange->inbound_held, 0);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
 /* of sixteen NEEDs two are kept for them */
 static void the_photos_of_flashes_do_not_wait_for_a_row_of_others(void **state)
 {
@@ -443,6 +475,7 @@ int main(void)
 		cmocka_unit_test(anothers_photo_is_sent_whole_though_it_is_here),
 		cmocka_unit_test(what_was_delivered_whole_is_had),
 		cmocka_unit_test(a_reader_of_two_items_with_one_photo_gets_both),
+		cmocka_unit_test(another_line_goes_on_where_an_item_was_taken_back),
 		cmocka_unit_test(the_photos_of_flashes_do_not_wait_for_a_row_of_others),
 		cmocka_unit_test(many_photos_open_fourteen_needs),
 		cmocka_unit_test(a_withdrawn_item_lets_go_of_its_photo),
