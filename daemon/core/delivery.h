@@ -19,9 +19,9 @@ struct delivery {
 	struct parts *parts;
 	struct delivery_part *given; /* parts->n of them */
 	uint64_t id, position, sequence, skip_first;
-	uint64_t budget;            /* octets of parts that may still be asked for */
-	int64_t sent_ms, whole_ms;  /* boot: its first octet, and its last one, were framed */
-	int64_t stored_ms;          /* wall */
+	uint64_t budget;           /* octets of parts that may still be asked for */
+	int64_t sent_ms, whole_ms; /* boot: its first octet, and its last one, were framed */
+	int64_t stored_ms;         /* wall */
 	unsigned attempts;
 	enum lane lane;
 	enum settle_how withdrawn; /* ACKED = not withdrawn */

@@ -80,7 +80,8 @@ static bool twin(void *arg, struct peer *peer, const struct hello *hello)
 		struct link *link = peer_link(hub->peers[i]);
 		const struct hello *other;
 
-		if (hub->peers[i] == peer || link->partner != peer_link(peer)->partner)
+		if (hub->peers[i] == peer || link->partner != peer_link(peer)->partner ||
+		    link->over) /* it only says its last words */
 			continue;
 		other = session_peer(link->session);
 		if (other != NULL && strcmp(other->boot, hello->boot) != 0)

@@ -410,22 +410,6 @@ static int parts_room(struct inbound *in)
 	return 0;
 }
 
-/* a partner that really publishes gets the whole window of credit */
-static void link_active(struct link *link)
-{
-	const struct conf_partner *conf = link->partner->conf;
-
-	if (link->active || conf == NULL)
-		return;
-	link->active = true;
-	link->credit_held = exchange_busy(link->exchange);
-	if (link->credit_held) /* peer_tick() raises it when that is over */
-		session_window(link->session, LANE_ROUTINE, 0, 0);
-	else
-		session_window(link->session, LANE_ROUTINE, conf->credit_items,
-			       conf->credit_octets);
-}
-
 void inbound_item(struct link *link, const struct item_head *head, uint8_t *octets)
 {
 	struct inbound *in = inbound_find(link, head->id);
@@ -444,7 +428,8 @@ void inbound_item(struct link *link, const struct item_head *head, uint8_t *octe
 		inbound_refuse(&in, NX_ENOTALLOWED, NX_NEVER, drop_words(NX_ENOTALLOWED));
 		return;
 	}
-	link_active(link);
+	link->active = true; /* a partner that really publishes gets the whole window of credit */
+	link_credit(link);
 	in->candidate.octets = octets;
 	r = candidate_check(&in->candidate, &why);
 	in->candidate.octets = NULL;

@@ -22,7 +22,6 @@ struct link {
 	/* inbound */
 	struct map inbounds; /* by transmit id */
 	bool active;         /* has handed over an item: credit is raised */
-	bool credit_held;    /* the writer is behind: credit is not raised */
 	/* pull */
 	struct map handles;      /* our NEEDs, by handle */
 	struct pull *needs_wait; /* pulls that wait for one of 16 */
@@ -46,3 +45,6 @@ void link_init(struct link *link);
 void link_done(struct link *link);
 /* something can be said: ask for output at the end of this turn */
 void link_want(struct link *link);
+/* routine credit as the rules in force and the store allow it: a first one for who may publish;
+ * more once the link is active, but not while the writer is behind or the store nearly full */
+void link_credit(struct link *link);

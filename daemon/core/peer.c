@@ -10,12 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum {
-	FIRST_CREDIT_ITEMS = 4,
-	FIRST_CREDIT_OCTETS = 256 * 1024,
-	LAST_WORDS_MS = 2000,
-	CRIES_A_MINUTE = 10
-};
+enum { LAST_WORDS_MS = 2000, CRIES_A_MINUTE = 10 };
 
 enum peer_state { PEER_GREETING, PEER_OPEN, PEER_DRAINING, PEER_CLOSED };
 
@@ -441,9 +436,7 @@ int peer_new(struct exchange *exchange, struct conn *conn, peer_closed_fn *close
 	peer->link.session = session_for(peer);
 	if (peer->link.session == NULL)
 		goto fail;
-	if (partner->conf->publish.n > 0)
-		session_window(peer->link.session, LANE_ROUTINE, FIRST_CREDIT_ITEMS,
-			       FIRST_CREDIT_OCTETS);
+	link_credit(&peer->link);
 	partner->links++;
 	log_info("conn.open", kv_u64("conn", peer->link.number), kv_str("peer", partner->name),
 		 kv_str("addr", conn_address(conn)), kv_str("tls", "TLSv1.3"));
@@ -456,26 +449,6 @@ fail:
 	free(peer);
 	conn_close(&conn);
 	return NX_ENOMEM;
-}
-
-/* credit is held back while the writer is behind or the store nearly full, and given again after */
-static void peer_credit(struct peer *peer)
-{
-	const struct conf_partner *conf = peer->link.partner->conf;
-	bool hold = exchange_busy(peer->link.exchange);
-
-	if (hold == peer->link.credit_held || conf == NULL || conf->publish.n == 0)
-		return;
-	peer->link.credit_held = hold;
-	if (hold)
-		session_window(peer->link.session, LANE_ROUTINE, 0, 0);
-	else if (peer->link.active)
-		session_window(peer->link.session, LANE_ROUTINE, conf->credit_items,
-			       conf->credit_octets);
-	else
-		session_window(peer->link.session, LANE_ROUTINE, FIRST_CREDIT_ITEMS,
-			       FIRST_CREDIT_OCTETS);
-	link_want(&peer->link);
 }
 
 /* half an item came, and no more of it: it blocks its lane. While a part comes it may wait */
@@ -508,7 +481,7 @@ void peer_tick(struct peer *peer, int64_t now_ms, int64_t wall_ms)
 		peer_close(peer, r, nx_word(r));
 		return;
 	}
-	peer_credit(peer);
+	link_credit(&peer->link);
 	if (session_wants(peer->link.session))
 		link_want(&peer->link);
 }

@@ -152,7 +152,7 @@ void pull_ask(struct pull *pull)
 	    (upto < pull->size && upto - pull->asked < pull->window / 4))
 		return;
 	n = upto - pull->asked;
-	if (pull->asked == pull->got) /* nothing was to come: the disk kept us waiting, not the peer */
+	if (pull->asked == pull->got) /* it was the disk that kept us waiting, not the peer */
 		pull->moved_ms = loop_now_ms(pull->exchange->loop);
 	if (pull->asked_here + n > limit) {
 		pull_end(pull, NX_EMISMATCH, NX_LATER, 0);

@@ -341,6 +341,34 @@ static void no_hello_in_ten_seconds(void **state)
 	stage_free(&stage);
 }
 
+/* its former link has ended, and only waits for the line to take the BYE */
+static void a_node_that_begins_anew_is_no_twin_of_its_end(void **state)
+{
+	struct stage *stage = stage_new(&(struct stage_conf){
+		.rest = "partner kpl { pin = {@kpl} publish = {\"*\"} node = yes }\n" });
+	struct actor *old = actor_enter(stage, "kpl"), *new = actor_new(stage, "kpl");
+
+	(void)state;
+	snprintf(new->boot, sizeof(new->boot), "b1");
+	assert_int_equal(actor_dial(new), 0);
+	stage_settle(stage);
+	assert_true(actor_is_out(new));
+	assert_string_equal(new->bye_code, "twin");
+	old->deaf = old->mute = true;
+	line_write(old->line, "\0\0\0\0\x13\0\0\0", 8); /* no such frame */
+	stage_settle(stage);
+	assert_true(stage_logged(stage, "event=conn.close peer=kpl reason=unknown-frame"));
+	assert_false(actor_is_out(old));
+	assert_int_equal(actor_dial(new), 0);
+	stage_settle(stage);
+	assert_true(new->hello);
+	assert_false(actor_is_out(new));
+	stage_later(stage, 5000);
+	assert_true(actor_is_out(old));
+	assert_false(actor_is_out(new));
+	stage_free(&stage);
+}
+
 static void a_stranger_is_not_let_in(void **state)
 {
 	struct stage *stage = stage_new(NULL);
@@ -394,6 +422,7 @@ int main(void)
 		cmocka_unit_test(a_stop_says_bye_and_does_not_wait_for_ever),
 		cmocka_unit_test(silence_is_pinged_and_then_closed),
 		cmocka_unit_test(no_hello_in_ten_seconds),
+		cmocka_unit_test(a_node_that_begins_anew_is_no_twin_of_its_end),
 		cmocka_unit_test(a_stranger_is_not_let_in),
 		cmocka_unit_test(live_items_follow_a_backlog_without_a_pause),
 	};

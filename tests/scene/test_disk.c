@@ -199,7 +199,8 @@ static void parts_stop_at_ninety(void **state)
 	photo_done(&photo);
 }
 
-/* on its way to disk when it was taken back: the disk decides, and what it does not take is withdrawn */
+/* on its way to disk when it was taken back: the disk decides, and what it does not take is
+ * withdrawn */
 static void taken_back_and_not_stored_is_withdrawn(void **state)
 {
 	struct stage *stage = stage_new(NULL);
