@@ -196,6 +196,32 @@ static void send_ahead_keeps_the_last_for_flash(void **state)
 	assert_int_equal(a->first[CLASS_FLASH], 10);
 }
 
+static void send_ahead_counts_octets_too(void **state)
+{
+	struct session_conf conf = plain;
+
+	(void)state;
+	side_done(a);
+	conf.ahead_octets = 300 << 10;
+	side_init(a, b, &conf);
+	session_window(b->session, LANE_ROUTINE, 4000, 1 << 30);
+	session_window(b->session, LANE_FLASH, 4000, 1 << 30);
+	talk(a, b);
+	for (unsigned i = 0; i < 20; i++)
+		side_offer(a, CLASS_ROUTINE, 0, 40000);
+	talk(a, b);
+	assert_int_equal(session_open_out(a->session), 7); /* 240,000 are less than 236 KiB */
+	for (unsigned i = 0; i < 3; i++)
+		side_offer(a, CLASS_FLASH, 0, 40000);
+	talk(a, b);
+	assert_int_equal(session_open_out(a->session), 8);
+	assert_int_equal(a->first[CLASS_FLASH], 1);
+	for (unsigned id = 1; id <= 3; id++)
+		ack_id(b, id);
+	talk(a, b);
+	assert_int_equal(a->first[CLASS_FLASH], 3);
+}
+
 static void small_frames_for_a_slow_line(void **state)
 {
 	(void)state;
@@ -219,6 +245,7 @@ int main(void)
 		TALK(credit_lets_the_last_item_overdraw),
 		TALK(credit_is_topped_up_at_half_and_never_falls),
 		TALK(send_ahead_keeps_the_last_for_flash),
+		TALK(send_ahead_counts_octets_too),
 		TALK(small_frames_for_a_slow_line),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,8 +51,11 @@ static void claims_are_given_refused_released_and_taken(void **state)
 	assert_int_equal(heard_count(&b->heard, SESSION_UNSUBSCRIBED), 2);
 	assert_int_equal(heard_count(&a->heard, SESSION_UNSUBSCRIBE), 0);
 	ack_id(b, 1); /* the item is still answered once */
+	side_offer(a, CLASS_ROUTINE, 2, 2); /* and one that was begun before the news */
+	a->queue[CLASS_ROUTINE][1].subscription = number;
 	talk(a, b);
 	assert_int_equal(a->answered[1], 1);
+	assert_int_equal(heard_last(&b->heard, SESSION_ITEM)->item.head.subscription, number);
 	for (int i = 0; i < 200; i++) { /* claim and release for ever */
 		assert_int_equal(session_subscribe(b->session, "again", false, 0, 0), 0);
 		talk(a, b);
@@ -95,6 +98,65 @@ static void silence_pings_then_closes(void **state)
 	assert_int_equal(session_tick(a->session, 120399, &next_ms), 0);
 	assert_int_equal(next_ms, 120400);
 	assert_int_equal(session_tick(a->session, 120400, &next_ms), NX_EIDLE);
+}
+
+/* one octet a minute, and no whole frame for ever */
+static void any_octet_is_life(void **state)
+{
+	static const uint8_t header[] = { 0, 0, 0, 100, FRAME_PING };
+	struct session_event ev;
+	int64_t next_ms;
+
+	(void)state;
+	talk(a, b);
+	for (unsigned i = 0; i < sizeof(header); i++) {
+		struct slice in = slice_of(&header[i], 1);
+		int64_t now_ms = 80000 * (i + 1);
+
+		assert_int_equal(session_tick(a->session, now_ms, &next_ms), 0);
+		assert_int_equal(session_feed(a->session, &in, now_ms, 0, &ev, NULL), 0);
+	}
+	assert_int_equal(session_tick(a->session, 80000 * sizeof(header) + 90000, &next_ms),
+			 NX_EIDLE);
+}
+
+static void the_pong_of_another_ping_is_nothing(void **state)
+{
+	static struct heard heard;
+	struct wire wire = { 0 };
+
+	(void)state;
+	talk(a, b);
+	session_ping(a->session, 1, 0);
+	assert_true(side_speak(a));
+	heard.n = 0;
+	w_ping(&wire, FRAME_PONG, 12345, 0);
+	assert_int_equal(feed_wire(a->session, &wire, &heard), 0);
+	assert_int_equal(heard.n, 0);
+	talk(a, b);
+	assert_int_equal(heard_count(&a->heard, SESSION_PONG), 1);
+	wire_done(&wire);
+}
+
+static void five_seconds_from_the_first_bye(void **state)
+{
+	static struct heard heard;
+	struct wire wire = { 0 };
+	int64_t next_ms;
+
+	(void)state;
+	talk(a, b);
+	heard.n = 0;
+	w_json(&wire, FRAME_BYE, "{\"code\":\"bye\"}");
+	w_json(&wire, FRAME_BYE, "{\"code\":\"shutdown\"}"); /* ignored */
+	assert_int_equal(feed_wire(a->session, &wire, &heard), 0);
+	assert_int_equal(heard_count(&heard, SESSION_BYE), 1);
+	assert_string_equal(heard_last(&heard, SESSION_BYE)->bye.code, "bye");
+	assert_int_equal(session_tick(a->session, 3000, &next_ms), 0);
+	session_bye(a->session, NX_EBYE, "");
+	assert_int_equal(session_tick(a->session, 4999, &next_ms), 0);
+	assert_int_equal(session_tick(a->session, 5000, &next_ms), NX_EBYE);
+	wire_done(&wire);
 }
 
 /* a row of long PINGs, for whom it may concern: the last says so */
@@ -155,6 +217,8 @@ static void after_bye_answers_still_flow(void **state)
 	session_bye(a->session, NX_ESHUTDOWN, "good night");
 	session_bye(a->session, NX_EIO, "once");
 	assert_true(session_said_bye(a->session));
+	assert_true(side_speak(a));
+	assert_true(session_wants(a->session)); /* the rest of what it began */
 	talk(a, b);
 	assert_string_equal(heard_last(&b->heard, SESSION_BYE)->bye.code, "shutdown");
 	assert_string_equal(heard_last(&b->heard, SESSION_BYE)->bye.words, "good night");
@@ -210,6 +274,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TALK(claims_are_given_refused_released_and_taken),
 		TALK(silence_pings_then_closes),
+		TALK(any_octet_is_life),
+		TALK(the_pong_of_another_ping_is_nothing),
+		TALK(five_seconds_from_the_first_bye),
 		TALK(pings_come_when_asked_for),
 		TALK(only_the_latest_ping_is_answered),
 		TALK(after_bye_answers_still_flow),

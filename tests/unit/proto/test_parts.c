@@ -134,6 +134,73 @@ static void data_on_its_way_when_stopped_is_dropped(void **state)
 	assert_true(heard_last(&b->heard, SESSION_DATA)->data.done);
 }
 
+static void nothing_beyond_what_was_accepted_is_sent(void **state)
+{
+	uint8_t sha256[32] = { 7 };
+	uint64_t handle;
+
+	(void)state;
+	talk(a, b);
+	b->on_event = check_part;
+	next_octet = 0;
+	handle = session_need(b->session, sha256, 0, 1000);
+	(void)side_speak(b);
+	(void)side_listen(a, SIZE_MAX);
+	session_need_accept(a->session, handle, false);
+	assert_true(session_need_more(b->session, handle, 500)); /* not accepted */
+	(void)side_speak(b);
+	(void)side_listen(a, SIZE_MAX);
+	talk(a, b);
+	assert_int_equal(next_octet, 1000);
+	assert_false(session_wants(a->session));
+	session_need_accept(a->session, handle, false);
+	talk(a, b);
+	assert_int_equal(next_octet, 1500);
+}
+
+static void a_stop_of_what_is_served_or_gone_is_no_news(void **state)
+{
+	static struct heard heard;
+	static struct said said;
+	struct session *session = greeted(&plain);
+	struct wire wire = { 0 };
+
+	(void)state;
+	heard.n = 0;
+	w_need(&wire, 1, 0, 10);
+	assert_int_equal(feed_wire(session, &wire, &heard), 0);
+	session_gone(session, 1, NX_ENOTOPEN);
+	assert_int_equal(listen_to(session, &said, SAID_MAX), 1);
+	w_number(&wire, FRAME_STOP, 1);
+	w_need(&wire, 2, 0, 10);
+	w_number(&wire, FRAME_STOP, 2);
+	w_number(&wire, FRAME_STOP, 2);
+	assert_int_equal(feed_wire(session, &wire, &heard), 0);
+	assert_int_equal(heard_count(&heard, SESSION_NEED), 2);
+	assert_int_equal(heard_count(&heard, SESSION_STOP), 1);
+	session_free(&session);
+	wire_done(&wire);
+}
+
+static void gones_that_are_read_are_no_flood(void **state)
+{
+	static struct heard heard;
+	static struct said said;
+	struct session *session = greeted(&plain);
+	struct wire wire = { 0 };
+
+	(void)state;
+	for (uint64_t handle = 1; handle <= 300; handle++) {
+		heard.n = 0;
+		w_need(&wire, handle, 0, 1);
+		assert_int_equal(feed_wire(session, &wire, &heard), 0);
+		session_gone(session, handle, NX_ENOTOPEN);
+		assert_int_equal(listen_to(session, &said, SAID_MAX), 1);
+	}
+	session_free(&session);
+	wire_done(&wire);
+}
+
 static void forgotten_handles_are_gone_not_fatal(void **state)
 {
 	static struct heard heard;
@@ -163,6 +230,9 @@ int main(void)
 		TALK(sixteen_needs_flash_first_then_by_handle),
 		TALK(parts_wait_for_their_octets_and_may_be_gone),
 		TALK(data_on_its_way_when_stopped_is_dropped),
+		TALK(nothing_beyond_what_was_accepted_is_sent),
+		TALK(a_stop_of_what_is_served_or_gone_is_no_news),
+		TALK(gones_that_are_read_are_no_flood),
 		TALK(forgotten_handles_are_gone_not_fatal),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

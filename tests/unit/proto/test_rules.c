@@ -424,6 +424,54 @@ static void claims_unread_end_in_claim_flood(void **state)
 	wire_done(&wire);
 }
 
+/* all answers were read: it is the number of claims that ends here */
+static void the_65th_claim_is_one_too_many(void **state)
+{
+	static struct heard heard;
+	static struct said said;
+	struct session *session = greeted(&plain);
+	struct subscribed subscribed = { .name = "n" };
+	struct wire wire = { 0 };
+
+	(void)state;
+	for (subscribed.number = 1; subscribed.number <= 64; subscribed.number++) {
+		heard.n = 0;
+		w_json(&wire, FRAME_SUBSCRIBE, "{\"name\":\"n\"}");
+		assert_int_equal(feed_wire(session, &wire, &heard), 0);
+		assert_int_equal(session_subscribed(session, &subscribed), 0);
+		assert_int_equal(listen_to(session, &said, SAID_MAX), 1);
+	}
+	w_json(&wire, FRAME_SUBSCRIBE, "{\"name\":\"n\"}");
+	assert_int_equal(feed_wire(session, &wire, &heard), NX_ECLAIMFLOOD);
+	session_free(&session);
+	wire_done(&wire);
+}
+
+static void releases_unread_are_a_flood_too(void **state)
+{
+	static struct heard heard;
+	static struct said said;
+	struct session *session = greeted(&plain);
+	struct subscribed subscribed = { .name = "n" };
+	struct wire wire = { 0 };
+
+	(void)state;
+	for (subscribed.number = 1; subscribed.number <= 63; subscribed.number++) {
+		assert_int_equal(session_subscribed(session, &subscribed), 0);
+		(void)listen_to(session, &said, SAID_MAX);
+		w_unsubscribe(&wire, subscribed.number);
+	}
+	heard.n = 0;
+	w_json(&wire, FRAME_SUBSCRIBE, "{\"name\":\"n\"}");
+	assert_int_equal(feed_wire(session, &wire, &heard), 0);
+	assert_int_equal(heard_count(&heard, SESSION_UNSUBSCRIBE), 63);
+	assert_int_equal(session_subscribed(session, &subscribed), 0);
+	w_unsubscribe(&wire, subscribed.number);
+	assert_int_equal(feed_wire(session, &wire, &heard), NX_ECLAIMFLOOD);
+	session_free(&session);
+	wire_done(&wire);
+}
+
 static void a_release_said_twice_is_told_once(void **state)
 {
 	static struct heard heard;
@@ -465,7 +513,8 @@ static void the_oldest_need_is_forgotten_never_an_open_one(void **state)
 	assert_int_equal(heard.n, 1);
 	assert_false(session_need_more(session, 2, 10));
 	assert_true(session_need_more(session, 1, 10));
-	w_data(&wire, 3, 0, 10 * 199); /* more than all forgotten ones together */
+	for (unsigned i = 0; i < 200; i++) /* more than all forgotten ones together */
+		w_data(&wire, 3, 0, 10);
 	assert_int_equal(feed_wire(session, &wire, &heard), NX_EDATA);
 	session_free(&session);
 	wire_done(&wire);
@@ -478,6 +527,8 @@ int main(void)
 		cmocka_unit_test(the_first_frame_is_hello),
 		cmocka_unit_test(gones_unread_end_in_need_flood),
 		cmocka_unit_test(claims_unread_end_in_claim_flood),
+		cmocka_unit_test(the_65th_claim_is_one_too_many),
+		cmocka_unit_test(releases_unread_are_a_flood_too),
 		cmocka_unit_test(a_release_said_twice_is_told_once),
 		cmocka_unit_test(the_oldest_need_is_forgotten_never_an_open_one),
 	};
