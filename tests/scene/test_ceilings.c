@@ -162,6 +162,31 @@ static void photos_ask_for_what_there_is_room_for(void **state)
 	photo_done(&small_one);
 }
 
+/* a window grows while less than half of the share is spoken for */
+static void a_photo_asks_for_more_only_while_there_is_plenty(void **state)
+{
+	static const struct {
+		const char *limits;
+		uint64_t least, most;
+	} rows[] = { { "inbound-memory = 8MiB", 2 << 20, 3 << 20 },
+		     { "inbound-memory = 64MiB", 6 << 20, 6 << 20 } };
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct stage *stage = stage_new(
+			&(struct stage_conf){ .rest = stage_usual, .limits = rows[i].limits });
+		struct actor *kpl = actor_enter(stage, "kpl");
+		struct photo photo = photo_of(1, 6 << 20);
+
+		kpl->part_end = 1 << 20; /* they are on disk, and the next is asked for */
+		actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+		stage_settle(stage);
+		assert_in_range(kpl->need.offset + kpl->need.length, rows[i].least, rows[i].most);
+		stage_free(&stage);
+		photo_done(&photo);
+	}
+}
+
 static void one_octet_at_a_time_leaves_nothing_behind(void **state)
 {
 	struct stage *stage = stage_new(NULL);
@@ -339,6 +364,7 @@ int main(void)
 		cmocka_unit_test(flash_has_a_ceiling_too),
 		cmocka_unit_test(small_items_count_for_what_they_cost),
 		cmocka_unit_test(photos_ask_for_what_there_is_room_for),
+		cmocka_unit_test(a_photo_asks_for_more_only_while_there_is_plenty),
 		cmocka_unit_test(one_octet_at_a_time_leaves_nothing_behind),
 		cmocka_unit_test(a_need_that_is_refused_leaves_nothing_behind),
 		cmocka_unit_test(a_photo_that_cannot_be_read_leaves_nothing_behind),

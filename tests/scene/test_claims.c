@@ -307,6 +307,64 @@ static void a_stop_says_bye_and_does_not_wait_for_ever(void **state)
 	stage_free(&stage);
 }
 
+static void answers_to_what_was_sent_flow_after_our_bye(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+
+	(void)state;
+	actor_publish(kpl, .uri = "urn:a");
+	stage_settle(stage);
+	hub_stop(stage->hub);
+	stage_later(stage, 2000);
+	assert_true(vna->bye);
+	assert_false(actor_is_out(vna));
+	actor_ack(vna, vna->gots[0]);
+	stage_settle(stage);
+	stage_stop(stage);
+	stage_open(stage);
+	back(stage, vna, "all");
+	assert_int_equal(vna->gots_n, 1);
+	assert_int_equal(vna->subscribed.owed, 0);
+	stage_free(&stage);
+}
+
+static void claims_of_one_link_take_turns(void **state)
+{
+	struct stage *stage = stage_new(&(struct stage_conf){
+		.rest = "partner kpl { pin = {@kpl} publish = {\"*\"} }\n"
+			"partner vna { pin = {@vna} read = {\"*\"} }\n"
+			"subscription one { partner = \"vna\" channels = {\"*\"} start = \"all\" "
+			"}\n"
+			"subscription two { partner = \"vna\" channels = {\"*\"} start = \"all\" "
+			"}\n" });
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_new(stage, "vna");
+	unsigned of[3] = { 0 };
+	char uri[32];
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(uri, sizeof(uri), "urn:%u", i);
+		actor_publish(kpl, .uri = uri);
+	}
+	stage_settle(stage);
+	vna->credit_items = 0;
+	assert_int_equal(actor_dial(vna), 0);
+	stage_settle(stage);
+	actor_subscribe(vna, "one");
+	actor_subscribe(vna, "two");
+	stage_settle(stage);
+	assert_int_equal(vna->gots_n, 0);
+	actor_credit(vna, 1000);
+	stage_settle(stage);
+	assert_int_equal(vna->gots_n, 40);
+	for (unsigned i = 0; i < 10; i++)
+		of[vna->gots[i]->subscription]++;
+	assert_in_range(of[1], 4, 6);
+	assert_in_range(of[2], 4, 6);
+	stage_free(&stage);
+}
+
 static void silence_is_pinged_and_then_closed(void **state)
 {
 	struct stage *stage = stage_new(NULL);
@@ -354,6 +412,9 @@ static void a_node_that_begins_anew_is_no_twin_of_its_end(void **state)
 	stage_settle(stage);
 	assert_true(actor_is_out(new));
 	assert_string_equal(new->bye_code, "twin");
+	assert_false(actor_is_out(actor_enter(stage, "kpl"))); /* one program may have two */
+	actor_cut(old->next->next);
+	stage_settle(stage);
 	old->deaf = old->mute = true;
 	line_write(old->line, "\0\0\0\0\x13\0\0\0", 8); /* no such frame */
 	stage_settle(stage);
@@ -420,6 +481,8 @@ int main(void)
 		cmocka_unit_test(nobody_waits_for_one_who_never_reads),
 		cmocka_unit_test(after_bye_answers_still_flow),
 		cmocka_unit_test(a_stop_says_bye_and_does_not_wait_for_ever),
+		cmocka_unit_test(answers_to_what_was_sent_flow_after_our_bye),
+		cmocka_unit_test(claims_of_one_link_take_turns),
 		cmocka_unit_test(silence_is_pinged_and_then_closed),
 		cmocka_unit_test(no_hello_in_ten_seconds),
 		cmocka_unit_test(a_node_that_begins_anew_is_no_twin_of_its_end),

@@ -153,7 +153,7 @@ static void a_reload_gives_and_takes(void **state)
 	stage_free(&stage);
 }
 
-static void none_while_the_writer_is_behind(void **state)
+static void none_while_the_store_is_nearly_full(void **state)
 {
 	struct stage *stage = stage_new(NULL);
 	struct actor *kpl = actor_new(stage, "kpl"), *afp = actor_new(stage, "afp");
@@ -186,6 +186,39 @@ static void none_while_the_writer_is_behind(void **state)
 	stage_free(&stage);
 }
 
+static void none_while_the_writer_is_behind(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *afp = actor_new(stage, "afp");
+	struct told told[LANES];
+
+	(void)state;
+	stage->by_hand = true;
+	for (unsigned n = 0; n < 3; n++) {
+		struct actor *kpl = actor_enter(stage, "kpl");
+
+		for (unsigned i = 0; i < 800; i++) {
+			char uri[32];
+
+			snprintf(uri, sizeof(uri), "urn:%u:%u", n, i);
+			actor_publish(kpl, .uri = uri);
+		}
+		stage_settle(stage);
+	}
+	stage_later(stage, 1000);
+	comes(afp, told);
+	for (unsigned i = 1; i <= 3; i++)
+		item(afp, i, LANE_ROUTINE, 1000);
+	stage_later(stage, 2000);
+	read_credit(afp, told);
+	expect_told(told[LANE_ROUTINE], 4, 256 << 10);
+	stage_disk_commits(stage);
+	stage_later(stage, 2000);
+	read_credit(afp, told);
+	expect_told(told[LANE_ROUTINE], 3 + 64, 3000 + (4 << 20));
+	stage_free(&stage);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +226,7 @@ int main(void)
 		cmocka_unit_test(flash_is_restored_at_once),
 		cmocka_unit_test(none_for_who_may_not_publish),
 		cmocka_unit_test(a_reload_gives_and_takes),
+		cmocka_unit_test(none_while_the_store_is_nearly_full),
 		cmocka_unit_test(none_while_the_writer_is_behind),
 	};
 

@@ -430,6 +430,10 @@ static void a_withdrawn_item_lets_go_of_its_photo(void **state)
 	expect_refusal(a, "withdrawn", NX_NEVER);
 	assert_int_equal(stage->exchange->inbound_held, 0);
 	assert_int_equal(stage->exchange->pulls.n, 0);
+	kpl->part_end = UINT64_MAX; /* it was told to STOP */
+	session_need_ready(kpl->session, kpl->need.handle);
+	stage_settle(stage);
+	assert_int_equal(kpl->data_out, 200000);
 	stage_free(&stage);
 	photo_done(&photo);
 }
@@ -459,6 +463,126 @@ static void a_reader_of_two_items_with_one_photo_gets_both(void **state)
 	photo_done(&photo);
 }
 
+/* a frame at a time */
+static void reads_slowly(struct actor *actor)
+{
+	actor->deaf = true;
+	stage_settle(actor->stage);
+	actor->deaf = false;
+	(void)actor_turn(actor);
+	actor->deaf = true;
+}
+
+static void the_photo_of_a_flash_goes_first(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
+	struct photo first = photo_of(15, 300000), second = photo_of(16, 30000);
+	struct got *routine, *flash;
+
+	(void)state;
+	actor_subscribe(vna, "all");
+	actor_publish(kpl, .uri = "urn:a", .photo = &first);
+	stage_settle(stage);
+	actor_publish(kpl, .uri = "urn:b", .photo = &second, .urgency = 1);
+	stage_settle(stage);
+	routine = actor_got(vna, "urn:a", NULL);
+	flash = actor_got(vna, "urn:b", NULL);
+	line_slow(vna->line, 1, 1024);
+	actor_pull(vna, routine);
+	for (unsigned i = 0; i < 50; i++)
+		reads_slowly(vna);
+	assert_true(routine->photo_got > 0);
+	actor_pull(vna, flash);
+	for (unsigned i = 0; i < 40; i++)
+		reads_slowly(vna);
+	assert_int_equal(flash->photo_got, flash->photo_n);
+	assert_true(routine->photo_got < 100000);
+	for (unsigned i = 0; i < 400; i++)
+		reads_slowly(vna);
+	assert_memory_equal(routine->photo, first.octets, first.n);
+	stage_free(&stage);
+	photo_done(&first);
+	photo_done(&second);
+}
+
+/* nothing of a photo is given for an item that another link has now, or that was taken back */
+static void only_open_items_give_their_photos(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *old = actor_enter(stage, "vna"), *new;
+	struct photo photo = photo_of(17, 3000);
+
+	(void)state;
+	actor_subscribe(old, "all");
+	actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	stage_settle(stage);
+	new = actor_enter(stage, "vna");
+	actor_subscribe(new, "all");
+	stage_settle(stage);
+	assert_int_equal(new->gots_n, 1);
+	actor_pull(old, old->gots[0]);
+	actor_pull(new, new->gots[0]);
+	stage_settle(stage);
+	assert_int_equal(old->gones_n, 1);
+	assert_int_equal(old->gots[0]->photo_got, 0);
+	assert_int_equal(new->gots[0]->photo_got, 3000);
+	actor_publish(kpl, .uri = "urn:a", .kill = true);
+	stage_settle(stage);
+	assert_true(new->gots[0]->withdrawn);
+	actor_pull(new, new->gots[0]);
+	stage_settle(stage);
+	assert_int_equal(new->gones_n, 1);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+static void what_is_answered_gives_no_more_of_its_photo(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
+	struct photo photo = photo_of(19, 300000);
+
+	(void)state;
+	actor_subscribe(vna, "all");
+	actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	stage_settle(stage);
+	line_slow(vna->line, 1, 1024);
+	actor_pull(vna, vna->gots[0]);
+	for (unsigned i = 0; i < 20; i++)
+		reads_slowly(vna);
+	assert_true(vna->gots[0]->photo_got > 0);
+	actor_refuse(vna, vna->gots[0], NX_ECONSUMERLATER, NX_LATER, 60000);
+	for (unsigned i = 0; i < 20 && vna->gones_n == 0; i++)
+		reads_slowly(vna);
+	assert_int_equal(vna->gones_n, 1);
+	assert_true(vna->gots[0]->photo_got < photo.n);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
+static void a_photo_has_one_size(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl");
+	struct photo photo = photo_of(18, 3000), shorter = photo;
+	struct offer *a, *b;
+
+	(void)state;
+	shorter.n = 2000;
+	kpl->part_end = 0;
+	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	b = actor_publish(kpl, .uri = "urn:b", .photo = &shorter);
+	stage_settle(stage);
+	expect_refusal(b, "part-mismatch", NX_LATER);
+	kpl->part_end = UINT64_MAX;
+	session_need_ready(kpl->session, kpl->need.handle);
+	stage_settle(stage);
+	expect_ack(a);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -478,6 +602,10 @@ int main(void)
 		cmocka_unit_test(another_line_goes_on_where_an_item_was_taken_back),
 		cmocka_unit_test(the_photos_of_flashes_do_not_wait_for_a_row_of_others),
 		cmocka_unit_test(many_photos_open_fourteen_needs),
+		cmocka_unit_test(the_photo_of_a_flash_goes_first),
+		cmocka_unit_test(only_open_items_give_their_photos),
+		cmocka_unit_test(what_is_answered_gives_no_more_of_its_photo),
+		cmocka_unit_test(a_photo_has_one_size),
 		cmocka_unit_test(a_withdrawn_item_lets_go_of_its_photo),
 	};
 

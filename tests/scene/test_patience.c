@@ -141,6 +141,39 @@ static void a_slow_line_is_not_a_missing_answer(void **state)
 	stage_free(&stage);
 }
 
+/* nor is a photo that is on its way for longer than that */
+static void a_slow_photo_is_not_a_missing_answer(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
+	struct photo photo = photo_of(3, 60000);
+	int64_t began;
+
+	(void)state;
+	actor_subscribe(vna, "all");
+	actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	stage_settle(stage);
+	assert_int_equal(vna->gots_n, 1);
+	began = clock_boot_ms();
+	line_slow(vna->line, 1, 1024);
+	actor_pull(vna, vna->gots[0]);
+	for (unsigned i = 0; i < 100 && vna->gots[0]->photo_got < photo.n; i++) {
+		(void)actor_turn(vna);
+		vna->deaf = true;
+		stage_later(stage, 25000);
+		assert_false(actor_is_out(vna));
+		vna->deaf = false;
+	}
+	assert_int_equal(vna->gots[0]->photo_got, photo.n);
+	assert_true(clock_boot_ms() - began > 700000);
+	stage_later(stage, 500000);
+	assert_false(actor_is_out(vna));
+	stage_later(stage, 110000);
+	assert_string_equal(vna->bye_code, "no-answer");
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
 /* all that was asked for came at once, and the disk took its time: no octet was missing */
 static void a_slow_disk_is_not_a_missing_octet(void **state)
 {
@@ -178,6 +211,7 @@ int main(void)
 		cmocka_unit_test(half_of_what_is_thrown_away_neither),
 		cmocka_unit_test(half_an_item_waits_while_a_photo_comes),
 		cmocka_unit_test(a_slow_line_is_not_a_missing_answer),
+		cmocka_unit_test(a_slow_photo_is_not_a_missing_answer),
 		cmocka_unit_test(a_slow_disk_is_not_a_missing_octet),
 	};
 

@@ -50,7 +50,7 @@ static void claims_are_given_refused_released_and_taken(void **state)
 	talk(a, b);
 	assert_int_equal(heard_count(&b->heard, SESSION_UNSUBSCRIBED), 2);
 	assert_int_equal(heard_count(&a->heard, SESSION_UNSUBSCRIBE), 0);
-	ack_id(b, 1); /* the item is still answered once */
+	ack_id(b, 1);                       /* the item is still answered once */
 	side_offer(a, CLASS_ROUTINE, 2, 2); /* and one that was begun before the news */
 	a->queue[CLASS_ROUTINE][1].subscription = number;
 	talk(a, b);
