@@ -98,14 +98,28 @@ static void rewind_to(struct claim *claim, uint64_t first)
 	claim->retry_at_ms = INT64_MAX;
 }
 
+/* the store could not: the client comes again, and hears no half of the truth */
+static void claim_failed(struct claim *claim, const struct store_req *req)
+{
+	log_err("subscription.claim", kv_str("subscription", claim->feed->name),
+		kv_str("reason", nx_word(req->code)), kv_str("words", req->why.words));
+	session_bye(claim->link->session, req->code, req->why.words);
+	link_want(claim->link);
+}
+
 static void owed_again(struct store_req *req, void *arg)
 {
 	struct claim *claim = arg;
 
-	(void)req;
 	claim->requests--;
+	if (req->code < 0)
+		claim->feed->owed_again_ms = INT64_MIN; /* it was not done in this minute */
 	if (claim->link == NULL) {
 		claim_free(claim);
+		return;
+	}
+	if (req->code < 0) {
+		claim_failed(claim, req);
 		return;
 	}
 	log_warn("subscription.restored", kv_str("subscription", claim->feed->name),
@@ -154,10 +168,7 @@ static void claim_asked(struct store_req *req, void *arg)
 		return;
 	}
 	if (req->code < 0) {
-		log_err("subscription.claim", kv_str("subscription", claim->feed->name),
-			kv_str("reason", nx_word(req->code)), kv_str("words", req->why.words));
-		session_bye(claim->link->session, req->code, req->why.words);
-		link_want(claim->link);
+		claim_failed(claim, req);
 		return;
 	}
 	claim->feed->kills_only = claim->ask.kills_only;

@@ -168,6 +168,7 @@ int actor_dial(struct actor *actor)
 	struct session_conf conf = {
 		.source = { .item = source_item, .sent = source_sent, .part = source_part },
 		.arg = actor,
+		.ahead_items = actor->ahead,
 	};
 	int code;
 

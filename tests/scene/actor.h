@@ -78,6 +78,7 @@ struct actor {
 	uint64_t part_end;     /* gives parts up to this offset */
 	bool lies;             /* gives other octets */
 	uint64_t credit_items; /* that it gives, in both lanes */
+	unsigned ahead;        /* so many unanswered; 0: as everybody */
 	/* what it has */
 	struct offer **offers;
 	unsigned offers_n;

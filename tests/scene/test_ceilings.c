@@ -187,6 +187,37 @@ static void a_photo_asks_for_more_only_while_there_is_plenty(void **state)
 	}
 }
 
+/* whatever memory there is, of one who does not keep to send-ahead: so many items unanswered on one
+ * link, and some flashes more */
+static void a_link_has_so_many_open(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_new(stage, "kpl");
+	struct photo photo = photo_of(1, 3000);
+	unsigned waits = 0;
+
+	(void)state;
+	kpl->ahead = 5000;
+	kpl->part_end = 0;
+	assert_int_equal(actor_dial(kpl), 0);
+	for (unsigned i = 0; i < 1200; i++) {
+		char uri[32];
+
+		snprintf(uri, sizeof(uri), "urn:open:%u", i);
+		actor_publish(kpl, .uri = uri, .photo = &photo, .urgency = i < 1100 ? 5 : 1);
+		stage_settle(stage);
+		if (i == 1023)
+			expect_nothing(kpl->offers[i]);
+		if (i == 1024)
+			expect_refusal(kpl->offers[i], "busy", NX_LATER);
+	}
+	for (unsigned i = 0; i < kpl->offers_n; i++)
+		waits += kpl->offers[i]->answer == NO_ANSWER_YET;
+	assert_int_equal(waits, 1024 + 64);
+	stage_free(&stage);
+	photo_done(&photo);
+}
+
 static void one_octet_at_a_time_leaves_nothing_behind(void **state)
 {
 	struct stage *stage = stage_new(NULL);
@@ -365,6 +396,7 @@ int main(void)
 		cmocka_unit_test(small_items_count_for_what_they_cost),
 		cmocka_unit_test(photos_ask_for_what_there_is_room_for),
 		cmocka_unit_test(a_photo_asks_for_more_only_while_there_is_plenty),
+		cmocka_unit_test(a_link_has_so_many_open),
 		cmocka_unit_test(one_octet_at_a_time_leaves_nothing_behind),
 		cmocka_unit_test(a_need_that_is_refused_leaves_nothing_behind),
 		cmocka_unit_test(a_photo_that_cannot_be_read_leaves_nothing_behind),

@@ -8,6 +8,7 @@
 
 #include "actor.h"
 #include "base/clock.h"
+#include "core/claim.h"
 
 #include <cmocka.h>
 
@@ -329,6 +330,45 @@ static void answers_to_what_was_sent_flow_after_our_bye(void **state)
 	stage_free(&stage);
 }
 
+/* the store could not: then it is not said that it is done, and the client comes again */
+static void what_could_not_be_owed_again_is_not_claimed(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	struct feed *feed = exchange_feed(stage->exchange, "all");
+
+	(void)state;
+	actor_publish(kpl, .uri = "urn:a");
+	stage_settle(stage);
+	actor_ack(vna, vna->gots[0]);
+	stage_settle(stage);
+	assert_int_equal(actor_dial(vna), 0);
+	stage_settle(stage);
+	stage->by_hand = true;
+	assert_int_equal(
+		session_subscribe(vna->session, "all", true, stage->exchange->state.epoch, 0), 0);
+	stage_settle(stage);
+	assert_int_equal(vna->subscribed_n, 0);
+	assert_true(stage_disk_step(stage));
+	feed->claim->again.req.code = NX_EFULL; /* as if there had been no room */
+	stage->by_hand = false;
+	stage_later(stage, 7000);
+	assert_true(actor_is_out(vna));
+	assert_int_equal(vna->subscribed_n, 0);
+	assert_string_equal(vna->bye_code, "store-full");
+	assert_true(stage_logged(stage, "level=err event=subscription.claim reason=store-full"));
+	assert_false(stage_logged(stage, "event=subscription.restored"));
+	assert_true(feed->owed_again_ms == INT64_MIN); /* it may come within the minute */
+	assert_int_equal(actor_dial(vna), 0);
+	stage_settle(stage);
+	assert_int_equal(
+		session_subscribe(vna->session, "all", true, stage->exchange->state.epoch, 0), 0);
+	stage_settle(stage);
+	assert_int_equal(vna->subscribed_n, 1);
+	assert_int_equal(actor_count(vna, "urn:a", NULL), 2);
+	stage_free(&stage);
+}
+
 static void claims_of_one_link_take_turns(void **state)
 {
 	struct stage *stage = stage_new(&(struct stage_conf){
@@ -482,6 +522,7 @@ int main(void)
 		cmocka_unit_test(after_bye_answers_still_flow),
 		cmocka_unit_test(a_stop_says_bye_and_does_not_wait_for_ever),
 		cmocka_unit_test(answers_to_what_was_sent_flow_after_our_bye),
+		cmocka_unit_test(what_could_not_be_owed_again_is_not_claimed),
 		cmocka_unit_test(claims_of_one_link_take_turns),
 		cmocka_unit_test(silence_is_pinged_and_then_closed),
 		cmocka_unit_test(no_hello_in_ten_seconds),
