@@ -209,6 +209,35 @@ static void no_answer_closes_is_owed_again_and_backs_off_the_third_time(void **s
 	stage_free(&stage);
 }
 
+static void closed_for_silence(struct stage *stage, struct actor *vna)
+{
+	stage_later(stage, 610000);
+	assert_string_equal(vna->bye_code, "no-answer");
+	back(stage, vna, "all");
+}
+
+/* who is remembered in the place of another begins at one */
+static void silence_about_one_item_is_not_held_against_another(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	char uri[32];
+
+	(void)state;
+	for (unsigned i = 0; i <= NO_ANSWERS; i++) {
+		snprintf(uri, sizeof(uri), "urn:%u", i);
+		actor_publish(kpl, .uri = uri);
+		stage_settle(stage);
+		closed_for_silence(stage, vna);
+		if (i == 0)
+			closed_for_silence(stage, vna);
+		assert_int_equal(actor_count(vna, uri, NULL), i == 0 ? 3 : 2);
+		actor_ack(vna, actor_got(vna, uri, NULL));
+		stage_settle(stage);
+	}
+	stage_free(&stage);
+}
+
 /* ---- lines */
 
 static void nobody_waits_for_one_who_never_reads(void **state)
@@ -518,6 +547,7 @@ int main(void)
 		cmocka_unit_test(later_without_a_time_backs_off),
 		cmocka_unit_test(never_is_settled),
 		cmocka_unit_test(no_answer_closes_is_owed_again_and_backs_off_the_third_time),
+		cmocka_unit_test(silence_about_one_item_is_not_held_against_another),
 		cmocka_unit_test(nobody_waits_for_one_who_never_reads),
 		cmocka_unit_test(after_bye_answers_still_flow),
 		cmocka_unit_test(a_stop_says_bye_and_does_not_wait_for_ever),
