@@ -13,6 +13,7 @@
 #define PIECE      (1 << 20)   /* asked at a time */
 #define AHEAD      (PIECE / 2) /* and the next when no more than this is missing */
 #define NEEDS_OPEN 16          /* NEEDs that may be open */
+#define FOR_FLASH  2           /* of them: for parts of flash items */
 
 struct fetch {
 	struct fetch *next;
@@ -276,7 +277,7 @@ static unsigned open_now(const struct fetches *fetches)
 
 static bool start_some(struct fetches *fetches, struct session *session, bool flash)
 {
-	unsigned open = open_now(fetches);
+	unsigned open = open_now(fetches), most = flash ? NEEDS_OPEN : NEEDS_OPEN - FOR_FLASH;
 	bool ended = false;
 
 	for (struct fetch *fetch = fetches->first; fetch != NULL; fetch = fetch->next) {
@@ -284,7 +285,7 @@ static bool start_some(struct fetches *fetches, struct session *session, bool fl
 
 		if (fetch->state != FETCH_WAITING || fetch->flash != flash)
 			continue;
-		if (open == NEEDS_OPEN || (fetch->fd < 0 && !open_late(fetches, fetch, open)))
+		if (open >= most || (fetch->fd < 0 && !open_late(fetches, fetch, open)))
 			break;
 		if (fetch->state != FETCH_WAITING) {
 			ended = true;

@@ -27,7 +27,7 @@ struct exchange {
 	unsigned n, next;
 	struct subscribe asked; /* what the program claimed */
 	uint64_t first_need;    /* offset of its first NEED */
-	uint64_t data_most;     /* serve no more octets of parts than this */
+	uint64_t data_most;     /* serve no more octets of parts than this, but to flashes */
 	uint64_t data;
 	unsigned answers;
 	struct {
@@ -100,7 +100,7 @@ static int give_part(void *arg, uint64_t handle, uint64_t offset, uint8_t *to, s
 
 	for (unsigned i = 0; i < x->handles_n; i++)
 		if (x->handles[i].handle == handle) {
-			if (x->data >= x->data_most)
+			if (x->data >= x->data_most && x->handles[i].item->class != CLASS_FLASH)
 				return 0;
 			x->data += n;
 			memcpy(to, x->handles[i].item->part + offset, n);
@@ -595,6 +595,33 @@ static void flash_is_settled_while_a_photo_waits(void **state)
 	free(photo);
 }
 
+static void the_photos_of_a_flash_do_not_wait_for_a_row_of_others(void **state)
+{
+	static const char flash[] = "{\"uri\":\"urn:x:f\",\"urgency\":1}";
+	static char documents[20][40];
+	static uint8_t photos[21][64];
+	struct exchange x = { 0 };
+
+	(void)state;
+	reset();
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(documents[i], sizeof(documents[i]), "{\"uri\":\"urn:x:%u\"}", i);
+		fill(photos[i], sizeof(photos[i]), i);
+		serve(&x, documents[i], "p.jpg", photos[i], sizeof(photos[i]));
+	}
+	begin(&x);
+	x.data_most = 0;
+	while (x.handles_n < 14)
+		play_once(&x);
+	fill(photos[20], sizeof(photos[20]), 20);
+	serve(&x, flash, "p.jpg", photos[20], sizeof(photos[20]))->class = CLASS_FLASH;
+	session_item_ready(link_session(x.talk.link), CLASS_FLASH);
+	play(&x, 1);
+	assert_true(x.items[20].acked);
+	assert_false(x.items[0].answered);
+	assert_int_equal(end(&x), 0); /* --count 1 */
+}
+
 static void claims_that_fail_are_1(void **state)
 {
 	struct exchange x = { 0 };
@@ -866,6 +893,7 @@ int main(void)
 		TEST(exec_may_take_the_folder_away),
 		TEST(a_withdrawn_item_leaves_no_trace),
 		TEST(flash_is_settled_while_a_photo_waits),
+		TEST(the_photos_of_a_flash_do_not_wait_for_a_row_of_others),
 		TEST(claims_that_fail_are_1),
 		TEST(idle_exit_and_goodbye),
 		TEST(idle_exit_after_a_refusal_is_75),
