@@ -117,6 +117,10 @@ def test_say():
         x.restart()
         later = Link(x.port, x.keys["liar"].identity).peer
         check((later["boot"] != said["boot"], later["epoch"]), (True, said["epoch"]), "another program, the same store")
+        check((said["last"], "restored" in said), (0, False), "an empty store")
+        with Link(x.port, x.keys["liar"].identity) as link:
+            check(give(link, story(), {"channel": "h.x"}), "stored", "item")
+            check(Link(x.port, x.keys["liar"].identity).peer["last"], link.sequence, "the last sequence it gave")
 
 
 def test_no_waiting():
