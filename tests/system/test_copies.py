@@ -197,6 +197,12 @@ def test_a_backup_under_load_holds_an_exact_prefix_and_comes_back():
         told = ctl("urn:ctl:two")
         holds("duplicate" in told.stdout and "restored" not in told.stderr, told.stdout + told.stderr)
 
+        # what is lost does not come back because the store has gone on
+        mark = x.mark()
+        with Link(x.port, x.keys["photos"].identity, held={"epoch": epoch, "sequence": highest}) as link:
+            holds(link.peer["last"] > last, "nothing was stored since")
+            check(x.log("store.rewound", since=mark)["lost"], str(highest - last), "lost, as told later")
+
         # subscribers go on where the copy stood
         goes = x.ctl("subscribe", "live", "--subscription", "live", "--out", inbox, "--idle-exit", "1")
         check(goes.returncode, 0, goes.stderr)
