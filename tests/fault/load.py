@@ -4,6 +4,7 @@ Publishers give stories, new versions, embargoes, kills and photos over many lin
 What is checked while it comes: octets as they were given, photos by their hash, one item for a position for ever,
 nothing of a story after its kill. What is missing at the end: World.missing(). All choices follow from one seed.
 """
+import collections
 import datetime
 import hashlib
 import json
@@ -20,6 +21,7 @@ from newsx import RESULTS, Link, part, story  # noqa: E402
 
 BROKEN = (Failed, OSError, ssl.SSLError, ValueError)
 WINDOW = 16
+AHEAD = 500  # items of a publisher that its slowest reader has not seen yet: far less than what makes debts expire
 
 
 class World:
@@ -31,6 +33,7 @@ class World:
         self.killed = {}  # uri -> version of the kill that was given
         self.embargoed, self.photos, self.acked, self.answers = set(), {}, {}, {}
         self.positions, self.faults = {}, []
+        self.keep_up = []  # readers that no publisher runs away from
 
     def fault(self, words):
         with self.lock:
@@ -121,6 +124,8 @@ class Publisher(threading.Thread):
         return key, document, parts
 
     def due(self):
+        if any(self.n - reader.at[self.who] > AHEAD for reader in self.world.keep_up):
+            return False
         if self.world.pace is None:
             return True
         if time.monotonic() < self.next_at:
@@ -185,6 +190,7 @@ class Reader(threading.Thread):
         super().__init__(daemon=True)
         self.world, self.name, self.stay, self.port = world, name, stay, None
         self.seen, self.ended, self.again, self.links, self.done = set(), set(), 0, 0, False
+        self.at = collections.Counter()  # by publisher: the number of the last one that came
 
     def run(self):
         while not self.done:
@@ -212,7 +218,10 @@ class Reader(threading.Thread):
             self.world.fault("position %d was %s and is %s" % (head["position"], before, key))
         if facts["pubstatus"] == "canceled":
             self.ended.add(facts["uri"])
-        elif facts["uri"] in self.ended:
+        else:  # kills overtake, the rest comes in its order
+            _, who, n = facts["uri"].split(":")
+            self.at[who] = max(self.at[who], int(n))
+        if facts["pubstatus"] != "canceled" and facts["uri"] in self.ended:
             self.world.fault("%s got %s after its kill" % (self.name, key))
         for one in envelope.get("parts", []):
             self.fetch(link, key, one)
