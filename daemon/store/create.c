@@ -179,6 +179,26 @@ static int make_if_missing(const struct create *create, const char *path, struct
 	return make(create, path, why);
 }
 
+uint64_t env_octets(const char *dir)
+{
+	char file[PATH_LEN + 16];
+	struct stat st;
+
+	if (snprintf(file, sizeof(file), "%s/data.mdb", dir) >= (int)sizeof(file) ||
+	    stat(file, &st) < 0)
+		return 0;
+	return (uint64_t)st.st_size;
+}
+
+void env_kept(const char *what, uint64_t asked, uint64_t stands, struct why *why)
+{
+	why_set(why, 0,
+		"size and items-share give %s %llu MiB, but they have %llu MiB of the disk: that "
+		"stays, a store never shrinks",
+		what, (unsigned long long)((asked + (1 << 19)) >> 20),
+		(unsigned long long)((stands + (1 << 19)) >> 20));
+}
+
 int env_open(const struct create *create, struct db **ret, struct why *why)
 {
 	struct db *db = NULL;

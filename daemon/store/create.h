@@ -20,6 +20,10 @@ struct create {
  * NX_ENOMEM; NX_ELOCKED
  */
 int env_open(const struct create *create, struct db **ret, struct why *why);
+/* octets of the file in folder dir; 0: there is none */
+uint64_t env_octets(const char *dir);
+/* words for store_event: what of the store keeps its size, though a smaller one is asked for */
+void env_kept(const char *what, uint64_t asked, uint64_t stands, struct why *why);
 /*
  * Is the file system of dir one that LMDB can live on? returns 0; NX_EFORMAT for NFS, CIFS,
  * overlayfs and their like; 1 and words in why for one that was never tried (anything but ext4,

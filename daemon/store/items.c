@@ -172,9 +172,19 @@ static int begin_life(struct items *items, struct why *why)
 	return r;
 }
 
+static void tell_size(struct items *items, uint64_t asked)
+{
+	struct store_event event = { .kind = STORE_SIZE,
+				     .octets = items->marks.size * items->marks.page };
+
+	env_kept("stories", asked, event.octets, &event.why);
+	items->event(items->arg, &event);
+}
+
 int items_open(const struct items_conf *conf, struct items **ret, struct why *why)
 {
 	struct items *items = calloc(1, sizeof(*items));
+	bool kept;
 	int r;
 
 	if (items == NULL)
@@ -184,7 +194,7 @@ int items_open(const struct items_conf *conf, struct items **ret, struct why *wh
 	items->clock_ok_off = INT64_MIN;
 	items->unused = conf->unused;
 	items->arg = conf->arg;
-	items->marks = marks_of(conf->size, PAGE);
+	items->marks = marks_standing(conf->size, PAGE, env_octets(conf->dir), &kept);
 	items->fresh.most = conf->fresh_most == 0 ? FRESH_MOST : conf->fresh_most;
 	snprintf(items->node, sizeof(items->node), "%s",
 		 conf->store->node == NULL ? "" : conf->store->node);
@@ -195,6 +205,8 @@ int items_open(const struct items_conf *conf, struct items **ret, struct why *wh
 	r = open_db(items, conf->dir, why);
 	if (r == 0)
 		r = begin_life(items, why);
+	if (r == 0 && kept)
+		tell_size(items, conf->size);
 	if (r == 0) {
 		*ret = items;
 		items = NULL; /* the caller's now */

@@ -22,6 +22,21 @@ struct marks marks_of(uint64_t size_octets, uint64_t page)
 	};
 }
 
+struct marks marks_standing(uint64_t size_octets, uint64_t page, uint64_t file, bool *ret_kept)
+{
+	struct marks marks = marks_of(size_octets, page);
+	uint64_t size = file / 108 * 100; /* the other way round: it was made with about so much */
+
+	*ret_kept = file > marks.map * page;
+	if (!*ret_kept)
+		return marks;
+	if (file / 108 * 8 < 32 * MIB)
+		size = file - 32 * MIB;
+	while (marks_of(size + page, page).map * page <= file)
+		size += page;
+	return marks_of(size, page);
+}
+
 uint64_t marks_pages(const struct marks *marks, enum mark mark)
 {
 	switch (mark) {

@@ -21,6 +21,9 @@ struct marks {
 	uint64_t page, size, settle, map; /* the page in octets, the rest in pages */
 };
 struct marks marks_of(uint64_t size_octets, uint64_t page);
+/* ... of an environment whose file has so many octets (0: there is none): a file never shrinks, so
+ * a smaller size leaves the marks where they were. *ret_kept: is it so here? */
+struct marks marks_standing(uint64_t size_octets, uint64_t page, uint64_t file, bool *ret_kept);
 uint64_t marks_pages(const struct marks *marks, enum mark mark);
 /* used pages and this request's worst case */
 bool marks_room(const struct marks *marks, enum mark mark, uint64_t used, uint64_t pages);

@@ -58,17 +58,30 @@ int photos_usage(struct photos *photos)
 	return 0;
 }
 
+static void tell_size(struct photos *photos)
+{
+	struct store_event event = { .kind = STORE_SIZE,
+				     .octets = photos->marks.size * photos->marks.page };
+
+	env_kept("photos", photos->conf.size, event.octets, &event.why);
+	photos->conf.event(photos->conf.arg, &event);
+}
+
 int photos_open(const struct photos_conf *conf, struct photos **ret, struct why *why)
 {
 	struct photos *photos = calloc(1, sizeof(*photos));
 	struct create create = { .parent = conf->parent, .name = "photos", .first = first_rows };
+	char dir[4096];
+	bool kept;
 	int r;
 
 	if (photos == NULL)
 		return why_set(why, NX_ENOMEM, "out of memory");
 	photos->conf = *conf;
 	atomic_init(&photos->fake_percent, -1);
-	photos->marks = marks_of(conf->size, (uint64_t)sysconf(_SC_PAGESIZE));
+	snprintf(dir, sizeof(dir), "%.4000s/photos", conf->parent);
+	photos->marks = marks_standing(conf->size, (uint64_t)sysconf(_SC_PAGESIZE),
+				       env_octets(dir), &kept);
 	create.db = (struct db_conf){ .tables = photos_tables,
 				      .tables_n = PHOTOS_TABLES,
 				      .map_size = photos->marks.map * photos->marks.page,
@@ -82,6 +95,8 @@ int photos_open(const struct photos_conf *conf, struct photos **ret, struct why 
 		photos_close(&photos);
 		return r;
 	}
+	if (kept)
+		tell_size(photos);
 	*ret = photos;
 	return 0;
 }

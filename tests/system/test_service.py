@@ -295,6 +295,22 @@ def test_address_that_comes_later():
         x.close()
 
 
+def test_a_smaller_size():
+    """what it had of the disk stays, and so do the marks; the log says so"""
+    with Exchange(PARTNERS, SUBS, size="1GiB") as x:
+        if x.found("store.size"):
+            raise Failed("nothing was made smaller yet")
+        x.size = "64MiB"
+        x.configure()
+        x.restart_cleanly()
+        told = x.found("store.size", level="warn")
+        if len(told) != 2 or "give stories 16 MiB, but they have 256 MiB" not in told[0]["words"]:
+            raise Failed("what the log should say of each: %s" % told)
+        with Link(x.port, x.keys["pub"].identity) as link:
+            if link.answer(link.publish(story("urn:smaller"), {"channel": "n.x"})) != "stored":
+                raise Failed("not stored")
+
+
 def test_verify():
     """--verify-store: clean after use; a changed octet is found and named"""
     with Exchange(PARTNERS, SUBS) as x:

@@ -95,10 +95,36 @@ static void it_grows_at_a_start(void **state)
 	items_state(fx->items, &shown);
 	assert_true(shown.items_octets == 64 << 20);
 	assert_int_equal(fx_put(fx, .uri = "urn:a").result, RESULT_DUPLICATE);
-	items_close(&fx->items);
-	fx->conf.size = 32 << 20; /* and a smaller size is only a smaller mark */
+	assert_null(fx_told(fx, STORE_SIZE));
+}
+
+/* a smaller one would put what stands above the marks: debts would go, or nothing be settled */
+static void it_never_shrinks_and_says_so(void **state)
+{
+	struct fx *fx = *state;
+	struct store_state shown = { 0 };
+	char document[3001];
+	char uri[16];
+
+	memset(document, 'x', sizeof(document) - 1);
+	document[sizeof(document) - 1] = '\0';
+	fx->conf.size = 128 << 20;
 	assert_int_equal(fx_open(fx), 0);
-	assert_int_equal(fx_put(fx, .uri = "urn:a").result, RESULT_DUPLICATE);
+	for (unsigned i = 0; i < 16000; i++) {
+		snprintf(uri, sizeof(uri), "urn:%u", i);
+		assert_int_equal(fx_put(fx, .uri = uri, .document = document).code, 0);
+	}
+	items_close(&fx->items);
+	fx->conf.size = 16 << 20;
+	assert_int_equal(fx_open(fx), 0);
+	assert_non_null(fx_told(fx, STORE_SIZE));
+	assert_true(fx_told(fx, STORE_SIZE)->octets == 128 << 20);
+	assert_non_null(strstr(fx_told(fx, STORE_SIZE)->why.words, "stories 16 MiB"));
+	assert_non_null(strstr(fx_told(fx, STORE_SIZE)->why.words, "have 128 MiB"));
+	items_state(fx->items, &shown);
+	assert_true(shown.items_octets == 128 << 20);
+	assert_in_range(shown.items_percent, 45, 75);
+	assert_int_equal(fx_put(fx, .uri = "urn:new").code, 0);
 }
 
 static void one_path_is_opened_once(void **state)
@@ -225,6 +251,7 @@ int main(void)
 		T(leftovers_are_removed),
 		T(an_empty_folder_is_taken_a_robbed_one_is_not),
 		T(it_grows_at_a_start),
+		T(it_never_shrinks_and_says_so),
 		T(one_path_is_opened_once),
 		T(a_newer_format_is_refused_in_words),
 		T(what_is_no_store_is_corrupt),

@@ -24,6 +24,33 @@ static void a_large_store_has_percents(void **state)
 	assert_true(marks.map == 10800 * 256);
 }
 
+/* what a file says of the size that it was made with */
+static void a_file_never_shrinks(void **state)
+{
+	static const uint64_t sizes[] = { 16, 64, 399, 400, 401, 512, 2048, 9999, 16u << 20 };
+	bool kept;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct marks made = marks_of(sizes[i] * MIB, 4096), marks;
+		uint64_t file = made.map * 4096;
+
+		marks = marks_standing(sizes[i] * MIB, 4096, file, &kept);
+		assert_false(kept);
+		marks = marks_standing(sizes[i] * MIB, 4096, 0, &kept);
+		assert_false(kept);
+		assert_true(marks.map == made.map);
+		marks = marks_standing(sizes[i] * MIB + MIB, 4096, file, &kept);
+		assert_false(kept);
+		assert_true(marks.map > made.map);
+		marks = marks_standing(sizes[i] * MIB / 2, 4096, file, &kept);
+		assert_true(kept);
+		assert_in_range(marks.size, made.size, made.size + 1);
+		assert_in_range(marks.settle, made.settle, made.settle + 1);
+		assert_int_equal(marks.map, made.map);
+	}
+}
+
 static void who_stops_where(void **state)
 {
 	struct marks marks = { .page = 4096, .size = 1000, .settle = 1100, .map = 1200 };
@@ -129,6 +156,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_small_store_has_the_least),
 		cmocka_unit_test(a_large_store_has_percents),
+		cmocka_unit_test(a_file_never_shrinks),
 		cmocka_unit_test(who_stops_where),
 		cmocka_unit_test(one_leaves_room_for_others),
 		cmocka_unit_test(two_leave_some_too),
