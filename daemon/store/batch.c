@@ -310,10 +310,20 @@ static int make_room(struct items *items, int64_t wall_ms)
 	return r == 0 ? or_later(items_retire(items, wall_ms)) : r;
 }
 
+/* a --backup that was killed would keep every page that is freed from being used again */
+static void let_go_of_the_dead(struct items *items, int64_t boot_ms)
+{
+	if (boot_ms - items->cleared_ms < READERS_EACH_MS)
+		return;
+	items->cleared_ms = boot_ms;
+	db_readers_clear(items->db); /* what fails now is tried again */
+}
+
 int items_maintain(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised)
 {
 	int r = fresh_load(items), merge = 0;
 
+	let_go_of_the_dead(items, boot_ms);
 	if (r < 0)
 		return or_later(r);
 	r = or_later(items_release(items, boot_ms, wall_ms, synchronised));

@@ -43,6 +43,7 @@ int db_usage(struct db *db, struct db_usage *ret); /* begins a read txn of its o
  */
 int db_copy(struct db *db, int fd, bool compact, struct why *why);
 int db_readers_clear(struct db *db); /* stale readers of dead processes */
+#define READERS_EACH_MS 10000        /* while it is open: between two of these */
 
 enum txn_mode { TXN_READ, TXN_WRITE };
 struct txn {

@@ -80,8 +80,8 @@ int photos_open(const struct photos_conf *conf, struct photos **ret, struct why 
 	photos->conf = *conf;
 	atomic_init(&photos->fake_percent, -1);
 	snprintf(dir, sizeof(dir), "%.4000s/photos", conf->parent);
-	photos->marks = marks_standing(conf->size, (uint64_t)sysconf(_SC_PAGESIZE),
-				       env_octets(dir), &kept);
+	photos->marks =
+		marks_standing(conf->size, (uint64_t)sysconf(_SC_PAGESIZE), env_octets(dir), &kept);
 	create.db = (struct db_conf){ .tables = photos_tables,
 				      .tables_n = PHOTOS_TABLES,
 				      .map_size = photos->marks.map * photos->marks.page,

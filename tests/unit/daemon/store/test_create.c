@@ -3,7 +3,9 @@
 #include "items_fixture.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 static int fx_bare(void **state) /* nothing opened yet */
 {
@@ -103,14 +105,13 @@ static void it_never_shrinks_and_says_so(void **state)
 {
 	struct fx *fx = *state;
 	struct store_state shown = { 0 };
-	char document[3001];
+	static char document[900001];
 	char uri[16];
 
 	memset(document, 'x', sizeof(document) - 1);
-	document[sizeof(document) - 1] = '\0';
 	fx->conf.size = 128 << 20;
 	assert_int_equal(fx_open(fx), 0);
-	for (unsigned i = 0; i < 16000; i++) {
+	for (unsigned i = 0; i < 80; i++) {
 		snprintf(uri, sizeof(uri), "urn:%u", i);
 		assert_int_equal(fx_put(fx, .uri = uri, .document = document).code, 0);
 	}
@@ -125,6 +126,74 @@ static void it_never_shrinks_and_says_so(void **state)
 	assert_true(shown.items_octets == 128 << 20);
 	assert_in_range(shown.items_percent, 45, 75);
 	assert_int_equal(fx_put(fx, .uri = "urn:new").code, 0);
+}
+
+/* who looks into the store beside the daemon, and is killed while he looks */
+static pid_t looker(struct fx *fx, int *ret_ready)
+{
+	const struct db_conf conf = { .tables = items_tables,
+				      .tables_n = ITEMS_TABLES,
+				      .read_only = true };
+	struct db *db;
+	struct txn txn;
+	int ready[2];
+	pid_t pid;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid = fork(); /* nothing is open yet */
+	if (pid == 0) {
+		if (db_open(fx->items_dir, &conf, &db, NULL) < 0)
+			_exit(1);
+		txn_begin(&txn, db, TXN_READ);
+		if (txn.r < 0 || write(ready[1], "x", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	*ret_ready = ready[0];
+	return pid;
+}
+
+/* the last page ever used, after so much was written and as much freed */
+static uint64_t churn(struct fx *fx)
+{
+	struct db_usage usage;
+
+	for (unsigned i = 0; i < 60; i++) {
+		struct txn txn;
+		uint8_t value[8] = { (uint8_t)i };
+
+		txn_begin(&txn, items_db(fx->items), TXN_WRITE);
+		txn_put(&txn, T_META, slice_str("churn"), slice_of(value, sizeof(value)));
+		assert_int_equal(txn_end(&txn), 0);
+	}
+	assert_int_equal(db_usage(items_db(fx->items), &usage), 0);
+	return usage.pages_end;
+}
+
+static void a_reader_that_died_is_let_go(void **state)
+{
+	struct fx *fx = *state;
+	uint64_t first, held;
+	int ready, status;
+	char octet;
+	pid_t pid;
+
+	assert_int_equal(fx_open(fx), 0);
+	items_close(&fx->items);
+	pid = looker(fx, &ready);
+	assert_int_equal(read(ready, &octet, 1), 1);
+	assert_int_equal(fx_open(fx), 0);
+	first = churn(fx);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(ready);
+	held = churn(fx);
+	assert_true(held > first + 60); /* its pages are kept for it */
+	assert_int_equal(items_maintain(fx->items, fx->boot_ms, fx->wall_ms, false), 0);
+	first = churn(fx);
+	assert_true(first < held + 20);
 }
 
 static void one_path_is_opened_once(void **state)
@@ -252,6 +321,7 @@ int main(void)
 		T(an_empty_folder_is_taken_a_robbed_one_is_not),
 		T(it_grows_at_a_start),
 		T(it_never_shrinks_and_says_so),
+		T(a_reader_that_died_is_let_go),
 		T(one_path_is_opened_once),
 		T(a_newer_format_is_refused_in_words),
 		T(what_is_no_store_is_corrupt),
