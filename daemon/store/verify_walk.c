@@ -28,6 +28,7 @@ void verify_begin(struct verify *verify)
 {
 	txn_begin(&verify->items, verify->items_db, TXN_READ);
 	txn_begin(&verify->photos, verify->photos_db, TXN_READ);
+	verify->owed_subscription = 0; /* a row of another moment is no neighbour */
 }
 
 void verify_end(struct verify *verify)
