@@ -51,11 +51,17 @@ static void found(struct store *store, struct store_part_find *find)
 	}
 }
 
+/* the one that stood here may be on its way out since the writer looked: its octets come again */
 static void appended(struct store *store, struct store_part_append *append)
 {
-	if (append->req.code == 0 && append->complete &&
-	    leases_take(store->leases, append->number) < 0)
+	if (append->req.code < 0 || !append->complete)
+		return;
+	if (leases_going(store->leases, append->number))
+		append->req.code = why_set(&append->req.why, NX_EPARTSGONE,
+					   "the same photo is just being deleted here");
+	else if (leases_take(store->leases, append->number) < 0)
 		append->req.code = NX_ENOMEM;
+	append->complete = append->req.code == 0;
 }
 
 /* what a request carries that was the room's */

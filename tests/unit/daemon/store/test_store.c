@@ -2,6 +2,8 @@
  * uses goes */
 #include "store_fixture.h"
 
+#include "store/store_priv.h"
+
 #include <errno.h>
 #include <sys/file.h>
 #include <time.h>
@@ -271,6 +273,54 @@ static void an_unused_part_goes_and_a_leased_one_stays(void **state)
 	free(p);
 }
 
+/* the photos writer does it, and the loop does not look yet */
+static void photos_turn(struct sx *sx, struct store_req *req)
+{
+	sx_submit(sx, req);
+	assert_true(worker_turn(sx->store->digest_worker));
+	assert_true(worker_turn(sx->store->photos_worker));
+}
+
+/* the writer finds the photo here and keeps no second one, while the loop has begun to delete it */
+static void a_photo_that_is_going_is_sent_again(void **state)
+{
+	struct sx *sx = *state;
+	uint8_t *p = sx_octets(6, 50000);
+	struct store_part_append append;
+	struct store_part_begin begin;
+	struct store_part part, again;
+	struct sx_put put;
+
+	assert_int_equal(sx_upload(sx, sx->afp, p, 50000, 1 << 20, &part), 0);
+	sx_put_make(&put, sx->afp, 1, &part, 1);
+	assert_int_equal(sx_put(sx, &put), 0);
+	assert_int_equal(sx_settle(sx, put.position, put.position, put.sequence), 0);
+	store_unlease(sx->store, part.number);
+	retire(sx); /* step (1) is on its way */
+	begin = (struct store_part_begin){ .req.kind = REQ_PART_BEGIN,
+					   .partner = sx->dpa,
+					   .size = 50000,
+					   .partials_max = 100,
+					   .partials_octets_max = 1 << 30 };
+	memcpy(begin.sha256, part.sha256, sizeof(begin.sha256));
+	photos_turn(sx, &begin.req);
+	sx_append_make(&append, begin.number, 0, p, 50000);
+	photos_turn(sx, &append.req);
+	assert_int_equal(append.number, part.number);
+	assert_int_equal(sx_await(sx, &append.req), NX_EPARTSGONE);
+	assert_false(append.complete);
+	until_gone(sx, part.number);
+	assert_int_equal(sx_upload(sx, sx->dpa, p, 50000, 1 << 20, &again), 0);
+	assert_true(again.number > part.number);
+	sx_put_make(&put, sx->dpa, 2, &again, 1);
+	assert_int_equal(sx_put(sx, &put), 0);
+	store_unlease(sx->store, again.number);
+	sx_assert_part(sx, again.number, p, 50000);
+	store_close(&sx->store);
+	assert_int_equal(sx_verify(sx), 0);
+	free(p);
+}
+
 static void no_deletion_during_a_backup(void **state)
 {
 	struct sx *sx = *state;
@@ -381,6 +431,8 @@ int main(void)
 		TEST(after_an_unsure_commit_nobody_is_told),
 #endif
 		cmocka_unit_test_setup_teardown(in_line_needs_a_step, setup_in_line, teardown),
+		cmocka_unit_test_setup_teardown(a_photo_that_is_going_is_sent_again, setup_in_line,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
