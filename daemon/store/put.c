@@ -2,6 +2,8 @@
  * PUT: the rows of an item that the rules (rules.c) let in, and its answer.
  */
 #include "store/put.h"
+
+#include "base/clock.h"
 #include "store/receipt.h"
 
 #include <stdlib.h>
@@ -100,11 +102,14 @@ static void story_kill(struct putting *p)
 static void warn_far(struct putting *p)
 {
 	struct store_event event = { .kind = STORE_HELD_FAR, .sequence = p->record.sequence };
+	char until[40];
 
 	if (p->record.state != ITEM_HELD || p->record.held_until_ms == INT64_MAX ||
 	    p->record.held_until_ms - p->items->wall_ms <= p->items->times.embargo_ahead_ms)
 		return;
 	event.ms = p->record.held_until_ms;
+	clock_rfc3339(event.ms, until);
+	why_set(&event.why, 0, "its embargo ends %s", until);
 	items_note(p->items, p->txn, &event);
 }
 

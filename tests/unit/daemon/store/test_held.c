@@ -106,6 +106,8 @@ static void far_away_is_told(void **state)
 	fx_put(fx, .uri = "urn:b", .embargo_ms = START + 401 * DAY);
 	assert_non_null(fx_told(fx, STORE_HELD_FAR));
 	assert_int_equal(fx_told(fx, STORE_HELD_FAR)->sequence, 2);
+	assert_string_equal(fx_told(fx, STORE_HELD_FAR)->why.words,
+			    "its embargo ends 2028-02-20T08:00:00.000Z");
 }
 
 /* ---- the clock */
