@@ -1,12 +1,8 @@
-/* Ceilings on debt: backlog-size, and the mark at which the oldest debt of whichever subscription
- * goes. */
+/* Ceilings on debt: backlog-size. */
 #include "store/tend.h"
 
-#define SIZE_MS   10000 /* between two looks at a subscription's size */
-#define MARK_SPAN 256   /* positions that go together at the mark */
-#define MARK_LOOK 200
+#define SIZE_MS 10000 /* between two looks at a subscription's size */
 
-/* ---- by size */
 static void count_begin(struct expiring *e)
 {
 	struct tend_sub *state = e->state;
@@ -114,107 +110,4 @@ void expire_by_size(struct expiring *e)
 		count_step(e);
 	if (!state->counting && state->excess > 0 && e->left > 0)
 		excess_step(e);
-}
-
-/* ---- at the mark */
-
-/* where the oldest debt of a subscription stands, kills apart; UINT64_MAX: it has none */
-static uint64_t oldest_of(struct expiring *e)
-{
-	struct tend_sub *state = e->state;
-	uint64_t last = e->items->count.position_last, at;
-	struct debts debts;
-	struct debt debt;
-	bool found;
-
-	debts_open(&debts, e->txn, e->sub, state->look, last, MARK_LOOK);
-	while ((found = debts_next(&debts, &debt)) && debt.feed.kill) {
-		if (state->kill == 0)
-			state->kill = debt.feed.position;
-	}
-	at = found ? debt.feed.position : debts.at;
-	debts_close(&debts);
-	state->look = at;
-	return at > last ? UINT64_MAX : at;
-}
-
-static uint64_t oldest_kill_of(struct expiring *e)
-{
-	uint64_t last = e->items->count.position_last, at = UINT64_MAX;
-	struct debts debts;
-	struct debt debt;
-
-	debts_open(&debts, e->txn, e->sub, e->state->kill, last, MARK_LOOK);
-	debts.kills = true;
-	if (debts_next(&debts, &debt))
-		at = debt.feed.position;
-	else if (debts_tired(&debts))
-		at = e->state->kill = debts.at;
-	debts_close(&debts);
-	return at;
-}
-
-static uint64_t oldest_of_all(struct expiring *e, bool kills)
-{
-	uint64_t oldest = UINT64_MAX, at;
-
-	for (unsigned i = 0; i < e->subdir->n; i++) {
-		e->sub = &e->subdir->subs[i];
-		e->state = expire_state(e->tend, e->sub->number);
-		if (e->state == NULL)
-			continue;
-		at = kills ? oldest_kill_of(e) : oldest_of(e);
-		if (at < oldest)
-			oldest = at;
-	}
-	return oldest;
-}
-
-/* returns how many went */
-static size_t mark_sub(struct expiring *e, uint64_t from, uint64_t upto, bool kills)
-{
-	struct debts debts;
-	struct debt debt;
-	size_t n;
-
-	debts_open(&debts, e->txn, e->sub, from, upto, MARK_SPAN + MARK_LOOK);
-	debts.kills = kills;
-	while (e->n < EXPIRE_MAX && debts_next(&debts, &debt)) {
-		if (debt.feed.kill == kills)
-			e->go[e->n++] = debt.feed.position;
-	}
-	debts_close(&debts);
-	n = e->n;
-	expire_now(e, "store-full");
-	return n;
-}
-
-void expire_at_mark(struct expiring *e)
-{
-	bool kills = false;
-	uint64_t oldest;
-	size_t n = 0;
-
-	if (atomic_load(&e->items->photos_percent) >= MARK_PERCENT && e->tend->mark_ms != 0 &&
-	    e->wall_ms - e->tend->mark_ms < MARK_WAIT_MS && e->wall_ms >= e->tend->mark_ms)
-		return;
-	oldest = oldest_of_all(e, false);
-	if (oldest == UINT64_MAX) {
-		kills = true;
-		oldest = oldest_of_all(e, true);
-	}
-	if (oldest == UINT64_MAX)
-		return;
-	for (unsigned i = 0; i < e->subdir->n; i++) {
-		e->sub = &e->subdir->subs[i];
-		e->state = expire_state(e->tend, e->sub->number);
-		if (e->state != NULL)
-			n += mark_sub(e, oldest, oldest + MARK_SPAN / 2 - 1, kills);
-	}
-	if (n > 0) {
-		e->tend->wait = true;
-		e->tend->freed = false;
-		e->tend->mark_ms = e->wall_ms;
-	}
-	e->more = n == 0; /* it stood on what does not match: go on from there */
 }

@@ -33,7 +33,7 @@ static bool matches(struct debts *debts, const struct owed_row *row, struct debt
 		return false;
 	r = record_read(debts->txn, ret->feed.sequence, &record, NULL);
 	if (r == NX_ECORRUPT) {
-		ret->octets = 0;
+		ret->octets = ret->text = 0;
 		ret->released_ms = TIME_NONE;
 		return true;
 	}
@@ -42,6 +42,7 @@ static bool matches(struct debts *debts, const struct owed_row *row, struct debt
 	match = filter_match(debts->txn, &debts->filters, debts->sub, row->generation,
 			     record.facts.channel);
 	ret->octets = record.octets;
+	ret->text = (uint64_t)record.envelope_n + record.document_n;
 	ret->released_ms = record.released_ms;
 	record_done(&record);
 	return match;

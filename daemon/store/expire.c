@@ -1,5 +1,5 @@
-/* Ceilings on debt: what goes is told, counted and has a receipt. By age here, by size and at the
- * mark in ceilings.c. */
+/* Ceilings on debt: what goes is told, counted and has a receipt. By age here, by size in
+ * ceilings.c, at the mark in brim.c. */
 #include "store/tend.h"
 #include <stdlib.h>
 

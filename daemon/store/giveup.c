@@ -1,5 +1,5 @@
-/* Beneath expire.c and ceilings.c: debts that are given up are told, counted and have a receipt;
- * and what is remembered of each subscription between two steps. */
+/* Beneath expire.c, ceilings.c and brim.c: debts that are given up are told, counted and have a
+ * receipt; and what is remembered of each subscription between two steps. */
 #include "store/tend.h"
 
 #include <stdlib.h>
@@ -100,6 +100,8 @@ void expire_look_again(struct items *items, uint32_t subscription)
 {
 	struct tend *tend = tend_of(items);
 
+	if (tend != NULL && subscription == 0)
+		tend->brim = (struct brim){ 0 };
 	for (unsigned i = 0; tend != NULL && i < tend->n; i++) {
 		struct tend_sub *state = &tend->subs[i];
 

@@ -32,7 +32,7 @@
  *
  * Files: records.c (cut, CRC, join), put.c with rules.c, stories.c, fresh*.c, merge.c, feed.c, held.c (PUT, releases), owed.c (rows: add,
  * cut out, merge), settle.c, subs.c (DEFINE, FORGET, matching), fetch.c (CLAIM, FETCH in the reader), retire.c
- * (retention, expiry), doom.c (parts on their way out), items.c and
+ * (retention), expire.c, ceilings.c, brim.c (expiry), doom.c (parts on their way out), items.c and
  * items_txn.c (open, transactions), batch.c.
  * Values that go to disk are packed by hand, little-endian, each with a version octet first; never a raw struct.
  */

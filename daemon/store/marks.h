@@ -9,7 +9,7 @@
 #include "proto/err.h"
 
 #define PRESSURE_PERCENT 80 /* of size: keep is shortened */
-#define MARK_PERCENT     90 /* the oldest debts go, and partners share what is left: fair.h */
+#define MARK_PERCENT     90 /* debts go (brim.c), and partners share what is left: fair.h */
 
 enum mark {
 	MARK_PARTS,   /* 90 %: photos */

@@ -25,8 +25,18 @@ struct tend_sub {
 	uint64_t counted_total;     /* ... when the feed's total was this; 0 = none */
 	uint64_t excess, excess_at; /* octets to give up, and where that stands */
 	bool excess_kills;          /* nothing else is left */
+	uint64_t weight;            /* what it is owed, in octets of what is full: brim.c */
 	unsigned warned[2];         /* percent told, by age and by size */
 	int64_t warned_ms[2];
+};
+
+struct brim {                         /* at the mark: brim.c */
+	bool weighing, photos, kills; /* photos: it is they that are full */
+	bool gave;                    /* something went since they were weighed */
+	int64_t weighed_ms;           /* 0 = not yet */
+	unsigned sub;                 /* the one that is being weighed */
+	uint64_t at;                  /* and how far; then: positions before it were looked at */
+	uint64_t heavy;               /* who is owed so much */
 };
 
 struct tend {
@@ -47,6 +57,7 @@ struct tend {
 	unsigned n, turn;
 	bool wait; /* a slice went at the mark: what that frees is not seen before retirement ran */
 	int64_t mark_ms; /* when */
+	struct brim brim;
 	/* before debts go at the mark, all else went */
 	int64_t marked_ms;  /* since when the store stands at the mark; 0 = it does not */
 	bool clear;         /* retirement found nothing more that nobody is owed */
@@ -65,8 +76,8 @@ int64_t tend_now(const struct items *items,
  * written meanwhile */
 struct debt {
 	struct feed_row feed;
-	uint64_t octets;
-	int64_t released_ms; /* of a damaged one: TIME_NONE */
+	uint64_t octets, text; /* text: envelope and document alone */
+	int64_t released_ms;   /* of a damaged one: TIME_NONE */
 	unsigned attempts;
 };
 struct debts {
@@ -87,7 +98,7 @@ static inline bool debts_tired(const struct debts *debts)
 	return debts->looked >= debts->most && debts->at <= debts->upto;
 }
 
-/* -- a step of expiry: expire.c, and ceilings.c for size and mark */
+/* -- a step of expiry: expire.c, ceilings.c for size, brim.c for the mark */
 #define EXPIRE_MAX 128 /* debts of a subscription in one transaction */
 
 struct expiring {

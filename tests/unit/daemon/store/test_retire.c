@@ -374,10 +374,33 @@ static void too_large_a_backlog_expires_oldest_first(void **state)
 	assert_fetch(fx, sub, LANE_FLASH, "37");
 }
 
-static void at_the_mark_the_oldest_of_all_goes(void **state)
+/* all that goes before debts is gone */
+static void come_to_the_mark(struct fx *fx)
+{
+	fx_maintain(fx);
+	items_usage_fake(fx->items, 85); /* no history to shorten */
+	for (unsigned s = 0; s < 3; s++)
+		fx_maintain(fx);
+	items_usage_fake(fx->items, 90);
+	fx_maintain(fx);
+}
+
+static void expire_all(struct fx *fx)
+{
+	int r;
+
+	while ((r = items_expire(fx->items, fx->wall_ms)) == 1)
+		;
+	assert_int_equal(r, 0);
+}
+
+/* one who reads nothing may be owed all of the store: what little another one has waited for longer
+ * stays */
+static void at_the_mark_the_oldest_of_the_heaviest_goes(void **state)
 {
 	struct fx *fx = *state;
 	struct fx_def def = fx_def_one("a", true);
+	uint64_t before = 0, now;
 
 	def.subs[1] = def.subs[0];
 	def.subs[1].name = "t";
@@ -386,23 +409,155 @@ static void at_the_mark_the_oldest_of_all_goes(void **state)
 	assert_int_equal(fx_define(fx, &def), 0);
 	fx_items(fx, "x", 5, "a");
 	fx_items(fx, "y", 1000, "b");
+	come_to_the_mark(fx);
+	assert_int_equal(fx_claim(fx, def.subs[1].number).expired, 0); /* it only came there */
+	fx_advance(fx, 5000);
+	expire_all(fx);
+	now = fx_claim(fx, def.subs[1].number).expired;
+	assert_in_range(now, 50, 300);
+	assert_int_equal(fx_told(fx, STORE_EXPIRED)->first, 6);
+	assert_string_equal(fx_told(fx, STORE_EXPIRED)->why.words, "store-full");
+	/* no more before retirement had its turn */
+	expire_all(fx);
+	assert_int_equal(fx_claim(fx, def.subs[1].number).expired, now);
+	while (now < 900) {
+		assert_int_equal(fx_claim(fx, def.subs[0].number).expired, 0);
+		assert_true(now > before);
+		before = now;
+		assert_int_equal(items_retire(fx->items, fx->wall_ms), 1);
+		while (items_retire(fx->items, fx->wall_ms) == 1)
+			;
+		expire_all(fx);
+		now = fx_claim(fx, def.subs[1].number).expired;
+	}
+	items_usage_fake(fx->items, 0);
 	fx_maintain(fx);
-	items_usage_fake(fx->items, 85); /* no history to shorten */
+	assert_fetch(fx, def.subs[0].number, LANE_ROUTINE, "1 2 3 4 5 skip6-1005");
+}
+
+/* what a light one is owed too would free nothing; where all that goes is of that kind, it goes all
+ * the same, the oldest first, and kills last */
+static void at_the_mark_what_frees_nothing_stays(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("a", true);
+
+	def.subs[1] = def.subs[0];
+	def.subs[1].name = "t";
+	def.subs[1].channels = "*";
+	def.subs_n = 2;
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_put(fx, .uri = "urn:k", .channel = "a", .status = STATUS_CANCELED); /* 1 */
+	fx_items(fx, "x", 9, "a");
+	fx_items(fx, "y", 300, "b");
+	come_to_the_mark(fx);
+	fx_advance(fx, 5000);
+	expire_all(fx);
+	assert_int_equal(fx_claim(fx, def.subs[0].number).expired, 0);
+	assert_int_equal(fx_told(fx, STORE_EXPIRED)->subscription, def.subs[1].number);
+	assert_int_equal(fx_told(fx, STORE_EXPIRED)->first, 11);
+	/* the figure does not fall, so in the end all goes */
+	for (unsigned i = 0; i < 40; i++) {
+		assert_true(fx_claim(fx, def.subs[0].number).expired == 0 ||
+			    fx_claim(fx, def.subs[1].number).expired >= 300);
+		fx_advance(fx, 5000);
+		while (items_retire(fx->items, fx->wall_ms) == 1)
+			;
+		expire_all(fx);
+	}
+	assert_int_equal(fx_claim(fx, def.subs[0].number).expired, 10);
+	assert_int_equal(fx_claim(fx, def.subs[1].number).expired, 310);
+	assert_int_equal(fx_told(fx, STORE_EXPIRED)->first, 1); /* the kill, last */
+	assert_int_equal(fx_told(fx, STORE_EXPIRED)->items, 1);
+	items_usage_fake(fx->items, 0);
+	fx_maintain(fx);
+}
+
+/* whoever is down to half of the heaviest is light, until they are as heavy again */
+static void at_the_mark_the_heavier_one_comes_down_to_the_next(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("a", true);
+	uint64_t heavier = 0, next = 0;
+
+	def.subs[1] = def.subs[0];
+	def.subs[1].name = "t";
+	def.subs[1].channels = "b";
+	def.subs_n = 2;
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_items(fx, "x", 450, "a");
+	fx_items(fx, "y", 1000, "b");
+	come_to_the_mark(fx);
+	fx_advance(fx, 5000);
+	while (next == 0) {
+		expire_all(fx);
+		while (items_retire(fx->items, fx->wall_ms) == 1)
+			;
+		heavier = fx_claim(fx, def.subs[1].number).expired;
+		next = fx_claim(fx, def.subs[0].number).expired;
+	}
+	assert_in_range(heavier, 450, 650);
+	items_usage_fake(fx->items, 0);
+	fx_maintain(fx);
+}
+
+/* a flood that nobody reads pushes nobody out, however long it lasts */
+static void at_the_mark_a_flood_pushes_nobody_out(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("a", true);
+	char prefix[8];
+
+	def.subs[1] = def.subs[0];
+	def.subs[1].name = "t";
+	def.subs[1].channels = "b";
+	def.subs_n = 2;
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_items(fx, "x", 20, "a");
+	fx_items(fx, "y", 200, "b");
+	come_to_the_mark(fx);
+	for (unsigned i = 0; i < 30; i++) {
+		fx_advance(fx, 5000);
+		while (items_retire(fx->items, fx->wall_ms) == 1)
+			;
+		expire_all(fx);
+		snprintf(prefix, sizeof(prefix), "f%u-", i);
+		items_usage_fake(fx->items, 0); /* it takes turns with what makes room */
+		fx_items(fx, prefix, 100, "b");
+		items_usage_fake(fx->items, 90);
+	}
+	assert_int_equal(fx_claim(fx, def.subs[0].number).expired, 0);
+	assert_in_range(fx_claim(fx, def.subs[1].number).expired, 2000, 3200);
+	items_usage_fake(fx->items, 0);
+	fx_maintain(fx);
+}
+
+/* when it is the photos that are full, who is owed those is heavy, and many stories weigh nothing
+ */
+static void at_the_mark_of_photos_photos_weigh(void **state)
+{
+	struct fx *fx = *state;
+	struct store_part part = { .number = 7, .size = 1 << 20, .name = slice_str("a") };
+	struct fx_def def = fx_def_one("a", true);
+
+	def.subs[1] = def.subs[0];
+	def.subs[1].name = "t";
+	def.subs[1].channels = "b";
+	def.subs_n = 2;
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_items(fx, "y", 300, "b");
+	fx_put(fx, .uri = "urn:p", .channel = "a", .parts = &part, .parts_n = 1);
+	fx_maintain(fx);
+	items_photos_percent(fx->items, 85);
 	for (unsigned s = 0; s < 3; s++)
 		fx_maintain(fx);
-	items_usage_fake(fx->items, 90);
+	items_photos_percent(fx->items, 90);
 	fx_maintain(fx);
-	assert_int_equal(fx_claim(fx, def.subs[0].number).expired, 0); /* it only came there */
 	fx_advance(fx, 5000);
-	while (items_expire(fx->items, fx->wall_ms) == 1)
-		;
-	assert_int_equal(fx_claim(fx, def.subs[0].number).expired, 5);
-	assert_in_range(fx_claim(fx, def.subs[1].number).expired, 50, 300);
-	/* no more before retirement had its turn */
-	while (items_expire(fx->items, fx->wall_ms) == 1)
-		;
-	assert_in_range(fx_claim(fx, def.subs[1].number).expired, 50, 300);
-	items_usage_fake(fx->items, 0);
+	expire_all(fx);
+	assert_int_equal(fx_claim(fx, def.subs[0].number).expired, 1);
+	assert_int_equal(fx_claim(fx, def.subs[1].number).expired, 0);
+	items_photos_percent(fx->items, 0);
 	fx_maintain(fx);
 }
 
@@ -462,7 +617,11 @@ int main(void)
 		T(owed_at_most_leaves_out_what_is_gone),
 		T(a_clock_that_jumps_expires_nothing),
 		T(too_large_a_backlog_expires_oldest_first),
-		T(at_the_mark_the_oldest_of_all_goes),
+		T(at_the_mark_the_oldest_of_the_heaviest_goes),
+		T(at_the_mark_what_frees_nothing_stays),
+		T(at_the_mark_the_heavier_one_comes_down_to_the_next),
+		T(at_the_mark_a_flood_pushes_nobody_out),
+		T(at_the_mark_of_photos_photos_weigh),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
