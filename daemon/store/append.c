@@ -115,6 +115,7 @@ void parts_append(struct photos *photos, struct txn *txn, struct store_part_appe
 		return;
 	assert(digest != NULL);
 	append->committed = row.committed;
+	fair_took(&photos->fair, row.partner, chunks_pages(append->n));
 	row.touched_ms = wall_ms;
 	if (row.committed == row.size)
 		finish(photos, txn, append, digest, &row, wall_ms);

@@ -5,6 +5,7 @@
  * transaction, so that only the request that is alone in its transaction is refused.
  */
 #include "store/items_priv.h"
+#include "store/receipt.h"
 
 #define REQUESTS_MAX 256
 #define DIRTY_MAX    1000
@@ -75,42 +76,8 @@ static void handle(struct items *items, struct txn *txn, struct store_req *req)
 	}
 }
 
+/* three ways to choose from the list */
 typedef bool choose_fn(const struct store_req *req);
-
-/* is what is left to others what is fair? Kills have a ceiling of their own */
-static bool is_fair(const struct items *items, const struct store_put *put, uint64_t left)
-{
-	return !items_at_mark(items) || facts_kill(put->facts) ||
-	       fair_allows(&items->fair, put->partner, put_pages_likely(put), left);
-}
-
-/* its worst case fits under its mark beside what was taken before it */
-static int admit(struct batch *batch, struct store_req *req)
-{
-	uint64_t pages = batch->pages + worst_pages(req);
-
-	if (!items_room(batch->items, mark_of(req), pages))
-		return why_set(&req->why, NX_EFULL, "the store is nearly full");
-	if (req->kind == REQ_PUT && !is_fair(batch->items, (const struct store_put *)req,
-					     items_left(batch->items, mark_of(req), batch->pages)))
-		return why_set(&req->why, NX_EFULL,
-			       "the store is nearly full, and what is left is for others too");
-	batch->pages = pages;
-	return 0;
-}
-
-/* who took of what is left */
-static void account(struct batch *batch, const struct store_req *list, choose_fn *choose, bool one)
-{
-	for (; list != NULL; list = one ? NULL : list->next) {
-		const struct store_put *put = (const struct store_put *)list;
-
-		if (list->kind == REQ_PUT && choose(list) && list->code == 0)
-			fair_took(&batch->items->fair, put->partner, put_pages_likely(put));
-	}
-}
-
-/* ---- transactions. Three ways to choose from the list */
 
 static bool is_put(const struct store_req *req)
 {
@@ -127,6 +94,42 @@ static bool is_any(const struct store_req *req)
 	(void)req;
 	return true;
 }
+
+/* is what is left to others what is fair? Kills have a ceiling of their own */
+static bool is_fair(const struct items *items, const struct store_put *put, uint64_t left)
+{
+	return !items_at_mark(items) || facts_kill(put->facts) ||
+	       fair_allows(&items->fair, put->partner, put_pages_likely(put), left);
+}
+
+/* its worst case fits under its mark beside what was taken before it */
+static int admit(struct batch *batch, struct store_req *req)
+{
+	uint64_t pages = batch->pages + worst_pages(req);
+
+	if (!items_room(batch->items, mark_of(req), pages))
+		return why_set(&req->why, NX_EFULL, "the store is nearly full");
+	if (is_put(req) && !is_fair(batch->items, (const struct store_put *)req,
+				    items_left(batch->items, mark_of(req), batch->pages)))
+		return why_set(&req->why, NX_EFULL,
+			       "the store is nearly full, and what is left is for others too");
+	batch->pages = pages;
+	return 0;
+}
+
+/* who took of what is left */
+static void account(struct batch *batch, const struct store_req *list, choose_fn *choose, bool one)
+{
+	for (; list != NULL; list = one ? NULL : list->next) {
+		const struct store_put *put = (const struct store_put *)list;
+
+		if (is_put(list) && choose(list) && put->receipt != NULL &&
+		    receipt_result(put->receipt) != RESULT_DUPLICATE) /* that took nothing */
+			fair_took(&batch->items->fair, put->partner, put_pages_likely(put));
+	}
+}
+
+/* ---- transactions */
 
 static int run(struct items *items, struct store_req *list, choose_fn *choose, bool one)
 {
@@ -310,20 +313,11 @@ static int make_room(struct items *items, int64_t wall_ms)
 	return r == 0 ? or_later(items_retire(items, wall_ms)) : r;
 }
 
-/* a --backup that was killed would keep every page that is freed from being used again */
-static void let_go_of_the_dead(struct items *items, int64_t boot_ms)
-{
-	if (boot_ms - items->cleared_ms < READERS_EACH_MS)
-		return;
-	items->cleared_ms = boot_ms;
-	db_readers_clear(items->db); /* what fails now is tried again */
-}
-
 int items_maintain(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised)
 {
 	int r = fresh_load(items), merge = 0;
 
-	let_go_of_the_dead(items, boot_ms);
+	db_readers_look(items->db, boot_ms);
 	if (r < 0)
 		return or_later(r);
 	r = or_later(items_release(items, boot_ms, wall_ms, synchronised));

@@ -26,11 +26,14 @@ struct db {
 	unsigned tables_n;
 	bool integer[DB_TABLES];
 	bool read_only;
+	int64_t looked_ms; /* boot time: when readers that died were last let go */
 	dev_t dev;
 	ino_t ino;
 	bool listed;
 	struct db *next;
 };
+
+#define READERS_EACH_MS 10000
 
 /*
  * The folders that are open in this process. LMDB accepts a second handle on one file without a
@@ -287,6 +290,14 @@ int db_readers_clear(struct db *db)
 	int dead = 0;
 
 	return from_mdb(mdb_reader_check(db->env, &dead));
+}
+
+void db_readers_look(struct db *db, int64_t boot_ms)
+{
+	if (boot_ms - db->looked_ms < READERS_EACH_MS)
+		return;
+	db->looked_ms = boot_ms;
+	(void)db_readers_clear(db);
 }
 
 void txn_begin(struct txn *txn, struct db *db, enum txn_mode mode)

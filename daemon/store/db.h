@@ -43,7 +43,9 @@ int db_usage(struct db *db, struct db_usage *ret); /* begins a read txn of its o
  */
 int db_copy(struct db *db, int fd, bool compact, struct why *why);
 int db_readers_clear(struct db *db); /* stale readers of dead processes */
-#define READERS_EACH_MS 10000        /* while it is open: between two of these */
+/* the same, from a writer's idle step, every ten seconds: a --backup that was killed beside us
+ * would keep every page that is freed from being used again. What fails is tried again */
+void db_readers_look(struct db *db, int64_t boot_ms);
 
 enum txn_mode { TXN_READ, TXN_WRITE };
 struct txn {

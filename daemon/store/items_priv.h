@@ -55,7 +55,6 @@ struct items {
 	struct items_count count_before; /* as last committed */
 	struct clockrule clock;
 	int64_t boot_ms, wall_ms; /* of this batch */
-	int64_t cleared_ms;       /* boot time: when readers that died were last let go */
 	int64_t wall_stored_ms;   /* the row "wall"; TIME_NONE = none */
 	bool wall_written;        /* by the open transaction */
 	uint64_t used_pages;      /* after the last commit */

@@ -164,10 +164,8 @@ void parts_begin(struct photos *photos, struct txn *txn, struct store_part_begin
 	r = photos_admit(photos, begin->partner, chunks_pages(begin->size)) ? 0 : NX_EFULL;
 	if (r == 0)
 		r = within_ceilings(txn, begin);
-	if (r == 0) {
+	if (r == 0)
 		begin->number = new_partial(txn, begin, wall_ms);
-		fair_took(&photos->fair, begin->partner, chunks_pages(begin->size));
-	}
 	begin->req.code = r;
 }
 

@@ -128,11 +128,11 @@ struct photos {
 	struct photos_conf conf;
 	struct db *db;
 	struct marks marks;
-	_Atomic uint64_t used;          /* pages, as last counted and written since */
-	_Atomic int fake_percent;       /* -1: none */
-	int64_t counted_ms, cleared_ms; /* boot time; cleared: readers that died let go */
-	uint64_t pages;                 /* of the batch that runs, worst case */
-	struct fair fair;               /* who took what is left, under pressure */
+	_Atomic uint64_t used;    /* pages, as last counted and written since */
+	_Atomic int fake_percent; /* -1: none */
+	int64_t counted_ms;
+	uint64_t pages;   /* of the batch that runs, worst case */
+	struct fair fair; /* who took what is left, under pressure */
 	struct digests digests;
 	uint64_t walk_part; /* orphans: examined so far */
 	uint8_t walk_partial[PARTIAL_KEY_LEN];

@@ -158,23 +158,11 @@ static int unless_fatal(int r)
 	return r == NX_EFULL || r == NX_ENOMEM ? 0 : r;
 }
 
-/* a --backup that was killed would keep every page that is freed from being used again */
-static void let_go_of_the_dead(struct photos *photos)
-{
-	int64_t now = clock_boot_ms();
-
-	if (now - photos->cleared_ms < READERS_EACH_MS)
-		return;
-	photos->cleared_ms = now;
-	db_readers_clear(photos->db); /* what fails now is tried again */
-}
-
 int photos_maintain(struct photos *photos, int64_t wall_ms)
 {
 	int r = sweep_gone(photos);
 
-	let_go_of_the_dead(photos);
-
+	db_readers_look(photos->db, clock_boot_ms());
 	if (r == 0)
 		r = sweep_partials(photos, wall_ms);
 	if (r != 0)

@@ -218,19 +218,30 @@ static void a_link_has_so_many_open(void **state)
 	photo_done(&photo);
 }
 
-static void one_octet_at_a_time_leaves_nothing_behind(void **state)
+/* gives the exchange's end of the link of a reader who has the item and may ask for its photo */
+static struct link *photo_offered(struct stage *stage, const struct photo *photo,
+				  struct actor **ret_vna)
 {
-	struct stage *stage = stage_new(NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
-	struct photo photo = photo_of(1, 5000);
 	struct link *link;
 
-	(void)state;
 	actor_subscribe(vna, "all");
-	actor_publish(kpl, .uri = "urn:a", .photo = &photo);
+	actor_publish(kpl, .uri = "urn:a", .photo = photo);
 	stage_settle(stage);
 	link = peer_link(stage->hub->peers[1]);
 	assert_string_equal(link->partner->name, "vna");
+	*ret_vna = vna;
+	return link;
+}
+
+static void one_octet_at_a_time_leaves_nothing_behind(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct photo photo = photo_of(1, 5000);
+	struct actor *vna;
+	struct link *link = photo_offered(stage, &photo, &vna);
+
+	(void)state;
 	for (unsigned i = 0; i < 3000; i++) {
 		assert_true(session_need(vna->session, photo.sha256, i, 1) > 0);
 		stage_settle(stage);
@@ -245,16 +256,11 @@ static void one_octet_at_a_time_leaves_nothing_behind(void **state)
 static void a_need_that_is_refused_leaves_nothing_behind(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
 	struct photo photo = photo_of(1, 5000);
-	struct link *link;
+	struct actor *vna;
+	struct link *link = photo_offered(stage, &photo, &vna);
 
 	(void)state;
-	actor_subscribe(vna, "all");
-	actor_publish(kpl, .uri = "urn:a", .photo = &photo);
-	stage_settle(stage);
-	link = peer_link(stage->hub->peers[1]);
-	assert_string_equal(link->partner->name, "vna");
 	for (unsigned i = 0; i < 100; i++) {
 		uint64_t handle = session_need(vna->session, photo.sha256, i, 1);
 

@@ -146,6 +146,9 @@ static void a_flood_does_not_fill_the_store_for_others(void **state)
 	assert_int_equal(given.code, NX_EFULL);
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(give(fx, 2, i).code, 0);
+	for (unsigned i = 0; i < 200; i++) /* what is known takes nothing */
+		assert_int_equal(give(fx, 2, 0).result, RESULT_DUPLICATE);
+	assert_int_equal(give(fx, 2, 4).code, 0);
 	assert_int_equal(give(fx, 1, n).code, NX_EFULL);
 	assert_int_equal(fx_put(fx, .uri = "urn:1:0", .status = STATUS_CANCELED).code, 0);
 	assert_int_equal(give(fx, 3, 0).code, 0);

@@ -478,6 +478,33 @@ static void a_full_store_takes_no_more_parts(void **state)
 	assert_int_equal(append(room, number, 100, octets, 100).req.code, 0);
 }
 
+/* under pressure one partner comes to its end before the room does */
+static void one_partner_leaves_room_for_the_photos_of_others(void **state)
+{
+	struct room *room = *state;
+	struct store_part_begin req = { 0 };
+	uint8_t sha[32];
+	unsigned n = 0;
+
+	for (int r = 0; r == 0 && n < 100; n++) {
+		uint8_t *p = octets_of(1000 + n, 100000);
+
+		photos_usage_fake(room->photos, 89);
+		sha256_of(p, 100000, sha);
+		r = begin_full(room, AFP, sha, 100000, &req);
+		if (r == 0)
+			send_rest(room, req.number, p, 100000, 0);
+		free(p);
+	}
+	assert_in_range(n, 10, 50);
+	assert_int_equal(req.req.code, NX_EFULL);
+	sha[0] ^= 1;
+	assert_int_equal(begin_full(room, DPA, sha, 100000, &req), 0);
+	photos_usage_fake(room->photos, 70); /* there is room again */
+	assert_int_equal(begin_full(room, AFP, sha, 100000, &req), 0);
+	photos_usage_fake(room->photos, -1);
+}
+
 /* a flipped bit: found on read-out, and who offers the photo sends it again */
 static void a_flipped_bit_is_found(void **state)
 {
@@ -638,6 +665,7 @@ int main(void)
 		TEST(what_is_doomed_does_not_stand),
 		TEST(a_partner_has_a_ceiling),
 		TEST(a_full_store_takes_no_more_parts),
+		TEST(one_partner_leaves_room_for_the_photos_of_others),
 		TEST(a_flipped_bit_is_found),
 		TEST(a_big_part_goes_in_steps),
 		TEST(a_dropped_part_is_gone),
