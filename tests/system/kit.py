@@ -28,6 +28,11 @@ class Failed(AssertionError):
     pass
 
 
+def asan(options):
+    """what the address sanitizer of a daemon is told beside what all are told"""
+    return {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":" + options}
+
+
 def parse_line(line):
     """one key=value line as a dict; the time in front, if any, under "time" """
     out = {}

@@ -9,7 +9,7 @@ import time
 
 import barrage
 from cases import Innocent, check, give, holds, picture
-from kit import WAIT_S, Exchange
+from kit import WAIT_S, Exchange, asan
 from newsx import FLASH, ROUTINE, Link, encode, story
 
 MB = 1 << 20
@@ -87,7 +87,7 @@ def test_all_together_have_one():
     partners = {**Innocent.partners, "liar": barrage.LIAR}
     with Exchange(partners, {**Innocent.subscriptions, **barrage.SUBS},
                   {"limits": barrage.LIMITS + " inbound-memory = 64MiB", "store": 'hot-memory = "1MiB"', "log": "item-lines = 20"},
-                  size="256MiB") as x:
+                  size="256MiB", env=asan("quarantine_size_mb=8")) as x:  # else what was freed counts too
         innocent = Innocent(x)
         innocent.round()
         before, highest, end = anon(x), 0, time.monotonic() + 6

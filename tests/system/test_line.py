@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 
-from kit import BUILD, SLOW, WAIT_S, Exchange, Failed
+from kit import BUILD, SLOW, WAIT_S, Exchange, Failed, asan
 from newsx import Link, story
 from test_inject import ALL_POINTS, Given, seeded
 from test_recovery import ALL, PARTNERS, TO, subscriber
@@ -29,8 +29,7 @@ class Lines:
 
     def __init__(self):
         self.switch = os.path.join(os.environ.get("TMPDIR", "/tmp"), "newsxd-line.%d" % os.getpid())
-        self.x = Exchange(PARTNERS, ALL, env={"LD_PRELOAD": LINE, "LINE": self.switch, "ASAN_OPTIONS":
-                                              os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"},
+        self.x = Exchange(PARTNERS, ALL, env={"LD_PRELOAD": LINE, "LINE": self.switch, **asan("verify_asan_link_order=0")},
                           sections={"limits": "stall = 1s ping = 500ms idle = 1s handshake = 1s"})
 
     def arm(self, call, first, each, how):

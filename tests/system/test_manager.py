@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 
 from cases import alive, check, holds
-from kit import BUILD, SLOW, WAIT_S, Exchange, Failed
+from kit import BUILD, SLOW, WAIT_S, Exchange, Failed, asan
 from manager import Service
 from newsx import Link, story
 
@@ -150,8 +150,7 @@ def test_the_watchdog_is_fed_while_writers_get_on():
         built = subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", shim, "-", "-ldl"], input=SLOW_DISK, text=True,
                                check=False, timeout=WAIT_S)
         check(built.returncode, 0, "cc")
-        service.env.update(WATCHDOG_USEC="900000", LD_PRELOAD=shim, SLOW_DISK=slow)
-        service.env["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        service.env.update(asan("verify_asan_link_order=0"), WATCHDOG_USEC="900000", LD_PRELOAD=shim, SLOW_DISK=slow)
         service.restart()
         mark = len(service.heard)
         while len(service.said("WATCHDOG", mark)) < 8:

@@ -3,7 +3,7 @@ import fcntl
 import os
 import random
 
-from kit import BUILD, Exchange, Failed
+from kit import BUILD, Exchange, Failed, asan
 from newsx import Link, story
 from test_recovery import ALL, PARTNERS, TO, photo_item, subscriber
 
@@ -15,8 +15,7 @@ class Gate:
 
     def __init__(self, at):
         self.file = open(os.path.join(os.environ.get("TMPDIR", "/tmp"), "newsxd-gate.%d" % os.getpid()), "w+b")
-        self.env = {"LD_PRELOAD": GATE, "GATE": self.file.name, "GATE_AT": at, "ASAN_OPTIONS":
-                    os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+        self.env = {"LD_PRELOAD": GATE, "GATE": self.file.name, "GATE_AT": at, **asan("verify_asan_link_order=0")}
 
     def __enter__(self):
         fcntl.flock(self.file, fcntl.LOCK_EX)
