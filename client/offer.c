@@ -206,13 +206,13 @@ static int give_part(void *arg, uint64_t number, uint64_t offset, uint8_t *to, s
 {
 	struct publish *p = arg;
 	struct handle *handle = find_handle(p, number);
-	struct outbox_part *part;
+	struct file *part;
 	int r;
 
 	if (handle == NULL || handle->entry == NULL)
 		return NX_ENOTOPEN;
 	part = outbox_part(handle->entry->box, handle->sha256);
-	r = part == NULL || offset >= part->size ? NX_ENOTOPEN : outbox_read(part, offset, to, n);
+	r = part == NULL || offset >= part->size ? NX_ENOTOPEN : file_read(part, offset, to, n);
 	if (r == NX_EPARTSGONE)
 		report_words("%s was changed or removed while it was being sent", part->path);
 	return r;

@@ -7,7 +7,6 @@
 #include "news/story.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -20,75 +19,17 @@ static const struct story_limits limits = {
 	.parts_max = PARTS_CEILING,
 };
 
-/* ---- files */
-
-/* a regular file, open for reading; -1 with words */
-static int file_open(const char *path, struct stat *ret, struct why *why)
-{
-	/* O_NONBLOCK: a FIFO with nobody behind it must not hold us */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-	if (fd >= 0 && fstat(fd, ret) == 0 && S_ISREG(ret->st_mode))
-		return fd;
-	why_set(why, NX_ENOENT, "cannot read %s: %s", path,
-		fd < 0 ? strerror(errno) : "it is not a regular file");
-	if (fd >= 0)
-		close(fd);
-	return -1;
-}
-
-static bool is_same(const struct outbox_part *part, const struct stat *st)
-{
-	return part->size == (uint64_t)st->st_size && part->changed_s == st->st_mtim.tv_sec &&
-	       part->changed_ns == st->st_mtim.tv_nsec && part->device == st->st_dev &&
-	       part->inode == st->st_ino;
-}
-
-static int hash_all(int fd, struct outbox_part *part, uint8_t head[16], size_t *ret_head_n)
-{
-	struct sha256 *sha = sha256_new();
-	uint8_t *block = malloc(256 << 10);
-	uint64_t at = 0;
-	ssize_t n = -1;
-
-	while (sha != NULL && block != NULL && (n = pread(fd, block, 256 << 10, (off_t)at)) > 0) {
-		if (at == 0) {
-			*ret_head_n = n < 16 ? (size_t)n : 16;
-			memcpy(head, block, *ret_head_n);
-		}
-		sha256_add(sha, block, (size_t)n);
-		at += (uint64_t)n;
-	}
-	if (sha != NULL)
-		sha256_end(sha, part->sha256);
-	sha256_free(&sha);
-	free(block);
-	return n == 0 && at == part->size ? 0 : NX_EIO;
-}
+/* ---- parts */
 
 /* path is the part's now, also when this fails */
-static int part_read(struct outbox_part *part, char *path, struct envelope_part *told,
-		     struct why *why)
+static int part_read(struct file *part, char *path, struct envelope_part *told, struct why *why)
 {
-	struct stat st = { 0 };
-	uint8_t head[16];
+	uint8_t head[FILE_HEAD];
 	size_t head_n = 0;
-	int fd = file_open(path, &st, why), r;
+	int r = file_look(part, path, head, &head_n, why);
 
-	part->fd = -1;
-	part->path = path;
-	if (fd < 0)
-		return NX_ENOENT;
-	part->size = (uint64_t)st.st_size;
-	part->changed_s = st.st_mtim.tv_sec;
-	part->changed_ns = st.st_mtim.tv_nsec;
-	part->device = st.st_dev;
-	part->inode = st.st_ino;
-	r = part->size == 0 ? NX_EIO : hash_all(fd, part, head, &head_n);
-	close(fd);
 	if (r < 0)
-		return why_set(why, NX_ENOENT, "cannot read %s: %s", path,
-			       part->size == 0 ? "it is empty" : "it changed while it was read");
+		return r;
 	told->size = part->size;
 	memcpy(told->sha256, part->sha256, 32);
 	snprintf(told->content_type, sizeof(told->content_type), "%s",
@@ -96,24 +37,7 @@ static int part_read(struct outbox_part *part, char *path, struct envelope_part 
 	return 0;
 }
 
-int outbox_read(struct outbox_part *part, uint64_t offset, uint8_t *to, size_t n)
-{
-	struct stat st;
-	ssize_t got = -1;
-
-	if (part->fd < 0)
-		part->fd = file_open(part->path, &st, NULL);
-	if (part->fd >= 0 && fstat(part->fd, &st) == 0 && is_same(part, &st))
-		got = pread(part->fd, to, n, (off_t)offset);
-	/* served to its end, or not at all: let the descriptor go */
-	if (part->fd >= 0 && (got <= 0 || offset + (uint64_t)got >= part->size)) {
-		close(part->fd);
-		part->fd = -1;
-	}
-	return got > 0 ? (int)got : NX_EPARTSGONE;
-}
-
-struct outbox_part *outbox_part(struct outbox *outbox, const uint8_t sha256[32])
+struct file *outbox_part(struct outbox *outbox, const uint8_t sha256[32])
 {
 	for (unsigned i = 0; i < outbox->parts_n; i++)
 		if (memcmp(outbox->parts[i].sha256, sha256, 32) == 0)
@@ -129,11 +53,8 @@ void outbox_free(struct outbox **outbox)
 
 	if (o == NULL)
 		return;
-	for (unsigned i = 0; i < o->parts_n; i++) {
-		if (o->parts[i].fd >= 0)
-			close(o->parts[i].fd);
-		free(o->parts[i].path);
-	}
+	for (unsigned i = 0; i < o->parts_n; i++)
+		file_done(&o->parts[i]);
 	free(o->parts);
 	free(o->file);
 	free(o->uri);

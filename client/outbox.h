@@ -6,18 +6,11 @@
  * read is offered all the same, without parts: the exchange is the judge.
  */
 #pragma once
+#include "client/file.h"
 #include "proto/envelope.h"
 
 #define OUTBOX_DOCUMENT_MAX (1000 << 10)
 
-struct outbox_part {
-	char *path;
-	int fd; /* -1: not open now */
-	uint64_t size;
-	int64_t changed_s, changed_ns;
-	uint64_t device, inode;
-	uint8_t sha256[32];
-};
 struct outbox {
 	char *file;          /* as the user gave it; "-:LINE" for a line of standard input */
 	char *uri, *version; /* "" = could not be read */
@@ -25,7 +18,7 @@ struct outbox {
 	uint8_t *document, *envelope; /* malloc'ed */
 	size_t document_n, envelope_n;
 	unsigned parts_n;
-	struct outbox_part *parts;
+	struct file *parts;
 };
 /*
  * outbox_file - read a ninjs file, or make an item around a picture.
@@ -41,7 +34,4 @@ void outbox_free(struct outbox **outbox);
 /* is it within what the other side takes? returns 0 or NX_EBIGDOC, NX_EBIGENV, NX_EPARTS,
  * NX_EBIGPART with words */
 int outbox_check(const struct outbox *outbox, const struct limits *limits, struct why *why);
-struct outbox_part *outbox_part(struct outbox *outbox, const uint8_t sha256[32]);
-/* octets of a part; returns how many, or NX_EPARTSGONE when the file is no longer what was hashed
- */
-int outbox_read(struct outbox_part *part, uint64_t offset, uint8_t *to, size_t n);
+struct file *outbox_part(struct outbox *outbox, const uint8_t sha256[32]);
