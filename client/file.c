@@ -22,6 +22,34 @@ int file_open(const char *path, struct stat *ret, struct why *why)
 	return -1;
 }
 
+int file_all(const char *path, size_t most, uint8_t **ret, size_t *ret_n, struct why *why)
+{
+	struct stat st;
+	int fd = file_open(path, &st, why), r = 0;
+	ssize_t n = 0;
+
+	*ret = NULL;
+	*ret_n = 0;
+	if (fd < 0)
+		return NX_ENOENT;
+	if ((uint64_t)st.st_size > most)
+		r = why_set(why, NX_EBIGDOC, "%s has %lld octets, at most %zu are sent", path,
+			    (long long)st.st_size, most);
+	else if ((*ret = malloc((size_t)st.st_size + 1)) == NULL)
+		r = why_set(why, NX_ENOMEM, "out of memory");
+	else if ((n = pread(fd, *ret, (size_t)st.st_size, 0)) != st.st_size)
+		r = why_set(why, NX_ENOENT, "cannot read %s: %s", path,
+			    n < 0 ? strerror(errno) : "it changed while it was read");
+	close(fd);
+	if (r < 0) {
+		free(*ret);
+		*ret = NULL;
+		return r;
+	}
+	*ret_n = (size_t)n;
+	return 0;
+}
+
 static bool is_same(const struct file *file, const struct stat *st)
 {
 	return file->size == (uint64_t)st->st_size && file->changed_s == st->st_mtim.tv_sec &&

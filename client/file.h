@@ -20,6 +20,8 @@ struct file {
 };
 /* a regular file, open for reading; -1 with words */
 int file_open(const char *path, struct stat *ret, struct why *why);
+/* all of it, malloc'ed. returns 0; NX_EBIGDOC above most, NX_ENOENT, NX_ENOMEM with words */
+int file_all(const char *path, size_t most, uint8_t **ret, size_t *ret_n, struct why *why);
 /* size and hash. path is malloc'ed and the file's now, also when this fails. returns 0, NX_ENOENT
  * with words */
 int file_look(struct file *file, char *path, uint8_t head[FILE_HEAD], size_t *ret_head_n,

@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "client/inbox.h"
 #include "client/picture.h"
 #include "client/text.h"
 #include "news/story.h"
@@ -176,6 +177,15 @@ static int seal(struct outbox *o, const char *channel, const struct envelope_par
 	return r < 0 ? why_set(why, r, "the envelope cannot be made: %s", nx_word(r)) : 0;
 }
 
+/* story: NULL when the document cannot be read; the exchange is the judge */
+static int name_it(struct outbox *o, const struct story *story)
+{
+	o->uri = copy_of(story != NULL ? story->facts.uri : slice_str(""));
+	o->version = copy_of(story != NULL ? story->facts.version : slice_str(""));
+	o->flash = story != NULL && facts_lane(&story->facts) == LANE_FLASH;
+	return o->uri == NULL || o->version == NULL ? NX_ENOMEM : 0;
+}
+
 /* document is malloc'ed and this function's now */
 static int from_document(const char *file, const char *folder_of, uint8_t *document, size_t n,
 			 const char *channel, struct outbox **ret, struct why *why)
@@ -192,12 +202,9 @@ static int from_document(const char *file, const char *folder_of, uint8_t *docum
 	}
 	o->document = document;
 	o->document_n = n;
-	o->uri = copy_of(known ? story.facts.uri : slice_str(""));
-	o->version = copy_of(known ? story.facts.version : slice_str(""));
-	o->flash = known && facts_lane(&story.facts) == LANE_FLASH;
-	if (o->uri == NULL || o->version == NULL)
-		goto out;
-	r = known ? read_parts(o, folder_of, &story, told, why) : 0;
+	r = name_it(o, known ? &story : NULL);
+	if (r == 0 && known)
+		r = read_parts(o, folder_of, &story, told, why);
 	if (r == 0)
 		r = seal(o, channel, told, why);
 	if (r < 0)
@@ -256,14 +263,111 @@ out:
 	return r;
 }
 
+/* ---- a folder that subscribe wrote */
+
+static int read_in(const char *folder, const char *name, uint8_t **ret, size_t *ret_n,
+		   struct why *why)
+{
+	char *path;
+	int r;
+
+	if (asprintf(&path, "%s/%s", folder, name) < 0)
+		return NX_ENOMEM;
+	r = file_all(path, OUTBOX_DOCUMENT_MAX, ret, ret_n, why);
+	free(path);
+	return r;
+}
+
+static int read_envelope(const char *folder, struct envelope *ret, struct why *why)
+{
+	uint8_t *octets;
+	size_t n;
+	int r = read_in(folder, "envelope.json", &octets, &n, why);
+
+	if (r == 0)
+		r = envelope_read(slice_of(octets, n), PARTS_CEILING, ret, why);
+	free(octets);
+	return r == NX_EBIGDOC ? NX_EBIGENV : r;
+}
+
+static int read_document(struct outbox *o, const char *folder, struct why *why)
+{
+	struct story story;
+	int r = read_in(folder, "document.json", &o->document, &o->document_n, why);
+
+	if (r < 0)
+		return r;
+	if (o->document_n == 0)
+		return why_set(why, NX_EDOCUMENT, "document.json is empty");
+	if (story_read(slice_of(o->document, o->document_n), &limits, &story, NULL) < 0)
+		return name_it(o, NULL);
+	r = name_it(o, &story);
+	story_done(&story);
+	return r;
+}
+
+/* under the names that subscribe gave them: those of the envelope lead nowhere */
+static int read_received(struct outbox *o, const char *folder, const struct envelope *envelope,
+			 struct why *why)
+{
+	for (unsigned i = 0; i < envelope->parts_n; i++) {
+		const struct envelope_part *told = &envelope->parts[i];
+		struct envelope_part now = { 0 };
+		char name[INBOX_NAME], *path;
+		int r;
+
+		inbox_part_name(i + 1, told->name, name);
+		if (asprintf(&path, "%s/parts/%s", folder, name) < 0)
+			return NX_ENOMEM;
+		o->parts_n = i + 1;
+		r = part_read(&o->parts[i], path, &now, why);
+		if (r < 0)
+			return r;
+		if (now.size != told->size || memcmp(now.sha256, told->sha256, 32) != 0)
+			return why_set(why, NX_EENVELOPE,
+				       "%s has other octets than envelope.json says", path);
+	}
+	return 0;
+}
+
+static int from_folder(const char *folder, const char *channel, struct outbox **ret,
+		       struct why *why)
+{
+	struct envelope envelope = { 0 };
+	struct outbox *o = NULL;
+	int r = read_envelope(folder, &envelope, why);
+
+	if (r < 0)
+		goto out;
+	o = outbox_new(folder, envelope.parts_n);
+	r = o == NULL ? NX_ENOMEM : read_document(o, folder, why);
+	if (r == 0)
+		r = read_received(o, folder, &envelope, why);
+	if (r == 0)
+		r = envelope_relay(&envelope, channel, &o->envelope, &o->envelope_n);
+	if (r < 0)
+		goto out;
+	*ret = o;
+	o = NULL;
+out:
+	if (r == NX_ENOMEM)
+		why_set(why, r, "out of memory");
+	outbox_free(&o);
+	envelope_done(&envelope);
+	return r;
+}
+
 int outbox_file(const char *file, const char *channel, struct outbox **ret, struct why *why)
 {
 	struct picture picture;
 	struct stat st;
 	uint8_t *document = NULL;
-	int fd = file_open(file, &st, why), r;
+	int fd, r;
 	ssize_t n;
 
+	if (stat(file, &st) == 0 && S_ISDIR(st.st_mode))
+		return from_folder(file, channel, ret, why);
+	fd = file_open(file, &st, why);
 	if (fd < 0)
 		return NX_ENOENT;
 	picture_read(fd, &picture);

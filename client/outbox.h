@@ -21,11 +21,13 @@ struct outbox {
 	struct file *parts;
 };
 /*
- * outbox_file - read a ninjs file, or make an item around a picture.
+ * outbox_file - read a ninjs file, or make an item around a picture, or take a folder that
+ * subscribe wrote: document, envelope and parts as they came, but for the channel if one is given.
  * outbox_line - one line of standard input; parts are looked up in the current folder.
  * channel  or NULL
  * returns  0 and a new outbox; NX_ENOENT: the file or a part cannot be read; NX_EBIGDOC,
- * NX_EDOCUMENT: not to be offered; NX_ENOMEM; all with words
+ * NX_EBIGENV, NX_EDOCUMENT, and what envelope_read() says: not to be offered; NX_ENOMEM; all with
+ * words
  */
 int outbox_file(const char *file, const char *channel, struct outbox **ret, struct why *why);
 int outbox_line(struct slice line, unsigned number, const char *channel, struct outbox **ret,

@@ -343,6 +343,29 @@ int envelope_write(struct envelope *envelope, const struct envelope_stamp *stamp
 	return handed_over(&say.out, large, ceiling, ret, ret_n);
 }
 
+int envelope_relay(const struct envelope *envelope, const char *channel, uint8_t **ret,
+		   size_t *ret_n)
+{
+	const struct js *root = envelope->json;
+	size_t room = room_for(envelope);
+	struct js_out out = { .p = malloc(room), .room = room };
+
+	*ret = NULL;
+	if (out.p == NULL)
+		return NX_ENOMEM;
+	out_raw(&out, "{");
+	for (const struct js *at = js_first(root); at != NULL; at = js_next(root, at)) {
+		if (channel != NULL && slice_is(js_key(at), "channel"))
+			continue;
+		out_key(&out, js_key(at));
+		out_value(&out, at);
+	}
+	if (channel != NULL)
+		out_text(&out, "channel", channel);
+	out_raw(&out, "}");
+	return handed_over(&out, out.p, room, ret, ret_n);
+}
+
 static void out_part(struct js_out *out, const struct envelope_part *part)
 {
 	out_raw(out, out->p[out->n - 1] == '[' ? "{" : ",{");

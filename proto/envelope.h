@@ -58,3 +58,7 @@ int envelope_write(struct envelope *envelope, const struct envelope_stamp *stamp
 /* for a publisher: an envelope from nothing. channel may be NULL. As envelope_write(). */
 int envelope_make(const char *channel, const char *sent, const struct envelope_part *parts,
 		  unsigned parts_n, uint8_t **ret, size_t *ret_n);
+/* for a publisher who passes an item on: all as it came, unknown keys too, but for the channel when
+ * one is given. Before envelope_write(). returns 0 with malloc'ed octets in *ret; NX_ENOMEM */
+int envelope_relay(const struct envelope *envelope, const char *channel, uint8_t **ret,
+		   size_t *ret_n);

@@ -273,6 +273,108 @@ static void a_document_nobody_can_read_is_the_exchanges_to_judge(void **state)
 	assert_output("refused - - code=bad-document never: no JSON (bad.json)\n");
 }
 
+/* a folder as subscribe writes it, under the name got/ */
+static void write_folder(const char *envelope, const uint8_t *photo, size_t n)
+{
+	mkdir("got", 0755);
+	mkdir("got/parts", 0755);
+	write_text("got/document.json", story);
+	write_text("got/envelope.json", envelope);
+	write_file("got/parts/01-p_20q.jpg", photo, n);
+}
+
+static const char *envelope_of(const char *name, const uint8_t *photo, size_t n)
+{
+	static char text[1000];
+	uint8_t digest[32];
+	char hex[65];
+
+	sha256_of(photo, n, digest);
+	hex_of(digest, 32, hex);
+	snprintf(text, sizeof(text),
+		 "{\"x\":[1],\"origin\":\"kpl\",\"channel\":\"kpl.news\",\"sent\":\"2026\","
+		 "\"signal\":\"sig:update\",\"hops\":[{\"party\":\"far\"}],\"parts\":[{\"name\":"
+		 "\"%s\",\"contentType\":\"image/x\",\"size\":%zu,\"sha256\":\"%s\"}]}",
+		 name, n, hex);
+	return text;
+}
+
+static void a_folder_is_passed_on_as_it_came(void **state)
+{
+	uint8_t *photo = malloc(PHOTO_N);
+	struct run run = { .files = { "got/" }, .n = 1 };
+	struct exchange x;
+
+	(void)state;
+	fill(photo, PHOTO_N, 1);
+	write_folder(envelope_of("p%20q.jpg", photo, PHOTO_N), photo, PHOTO_N);
+	for (int other_channel = 0; other_channel < 2; other_channel++) {
+		run.channel = other_channel ? "ttxvn.news" : NULL;
+		begin(&x, &run);
+		assert_true(next_item(&x));
+		assert_string_equal(x.document, story);
+		assert_string_equal(x.envelope.channel, other_channel ? "ttxvn.news" : "kpl.news");
+		assert_string_equal(x.envelope.origin, "kpl");
+		assert_string_equal(x.envelope.sent, "2026");
+		assert_string_equal(x.envelope.signal, "sig:update");
+		assert_int_equal(x.envelope.hops, 1);
+		assert_int_equal(x.envelope.parts_n, 1);
+		assert_string_equal(x.envelope.parts[0].name, "p%20q.jpg");
+		assert_string_equal(x.envelope.parts[0].content_type, "image/x");
+		get_part(&x);
+		assert_memory_equal(x.part, photo, PHOTO_N);
+		answer(&x, RESULT_STORED);
+		assert_int_equal(end(&x), 0);
+		assert_output("stored urn:x:1 2 seq=1 ms=0\n");
+	}
+	free(photo);
+}
+
+/* what is printed, and the exit status */
+static void assert_folder_refused(const char *envelope, int status, const char *words)
+{
+	struct run run = { .files = { "got" }, .n = 1 };
+	struct exchange x;
+
+	write_folder(envelope, (const uint8_t *)"photo", 5);
+	begin(&x, &run);
+	assert_false(next_item(&x));
+	assert_int_equal(end(&x), status);
+	assert_output(words);
+}
+
+static void hostile_folders_are_refused_by_name(void **state)
+{
+	const uint8_t *photo = (const uint8_t *)"photo";
+
+	(void)state;
+	assert_folder_refused(
+		"{", 1,
+		"refused - - code=bad-envelope never: octet 1: string or '}' expected "
+		"near end of file (got)\n");
+	assert_folder_refused("", 1,
+			      "refused - - code=bad-envelope never: octet 0: '[' or '{' expected "
+			      "near end of file (got)\n");
+	assert_folder_refused(envelope_of("../../secret", photo, 5), 1,
+			      "refused - - code=bad-envelope never: parts: not a plain relative "
+			      "name (got)\n");
+	assert_folder_refused(envelope_of("p%20q.jpg", (const uint8_t *)"other", 5), 1,
+			      "refused - - code=bad-envelope never: got/parts/01-p_20q.jpg has "
+			      "other octets than envelope.json says (got)\n");
+	/* a part that is not there is a file that cannot be read */
+	assert_folder_refused(envelope_of("a/none.jpg", photo, 5), 2, "");
+	unlink("got/envelope.json");
+	assert_int_equal(mkfifo("got/envelope.json", 0600), 0);
+	{
+		struct run run = { .files = { "got" }, .n = 1 };
+		struct exchange x;
+
+		begin(&x, &run);
+		assert_false(next_item(&x));
+		assert_int_equal(end(&x), 2);
+	}
+}
+
 static void unreadable_files_are_2_and_the_rest_goes(void **state)
 {
 	struct run run = { .files = { "none.json", "nophoto.json", "climb.json", "a.json" },
@@ -395,6 +497,8 @@ int main(void)
 		TEST(every_answer_has_its_line_and_status),
 		TEST(never_is_1_and_json_says_all),
 		TEST(a_document_nobody_can_read_is_the_exchanges_to_judge),
+		TEST(a_folder_is_passed_on_as_it_came),
+		TEST(hostile_folders_are_refused_by_name),
 		TEST(unreadable_files_are_2_and_the_rest_goes),
 		TEST(a_cut_leaves_nothing_unsaid),
 		TEST(a_photo_that_changes_is_gone),

@@ -262,6 +262,32 @@ static void publishers_make_what_is_read(void **state)
 	free(octets);
 }
 
+static void who_passes_it_on_changes_the_channel_alone(void **state)
+{
+	static const char from[] = "{ \"x\": [1,\"\\u0041\"], \"origin\": \"kpl\", \"channel\": "
+				   "\"a.b\", \"signal\": \"sig:update\", \"hops\": [{\"party\": "
+				   "\"far\"}], \"priority\": 3 }";
+	struct envelope envelope;
+	uint8_t *octets;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(envelope_read(slice_str(from), 2, &envelope, NULL), 0);
+	assert_int_equal(envelope_relay(&envelope, NULL, &octets, &n), 0);
+	assert_true(slice_is(slice_of(octets, n),
+			     "{\"x\":[1,\"A\"],\"origin\":\"kpl\",\"channel\":\"a.b\","
+			     "\"signal\":\"sig:update\",\"hops\":[{\"party\":\"far\"}],"
+			     "\"priority\":3}"));
+	free(octets);
+	assert_int_equal(envelope_relay(&envelope, "c.d", &octets, &n), 0);
+	assert_true(slice_is(slice_of(octets, n),
+			     "{\"x\":[1,\"A\"],\"origin\":\"kpl\","
+			     "\"signal\":\"sig:update\",\"hops\":[{\"party\":\"far\"}],"
+			     "\"priority\":3,\"channel\":\"c.d\"}"));
+	free(octets);
+	envelope_done(&envelope);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -271,6 +297,7 @@ int main(void)
 		cmocka_unit_test(bombs_are_counted_before_they_are_read),
 		cmocka_unit_test(the_exchange_writes_its_own),
 		cmocka_unit_test(publishers_make_what_is_read),
+		cmocka_unit_test(who_passes_it_on_changes_the_channel_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
