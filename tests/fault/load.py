@@ -68,6 +68,18 @@ class World:
             threading.Event().wait(0.2)
         return {r.name: sorted(wanted - r.seen)[:5] for r in readers if wanted - r.seen}
 
+    def ends(self, publishers, readers, within_s):
+        """the publishers stop, the readers when they have all or time is up; gives what is missing"""
+        self.going = False
+        for thread in publishers:
+            thread.join(60)
+        missing = self.missing(readers, within_s)
+        for reader in readers:
+            reader.done = True
+        for reader in readers:
+            reader.join(10)
+        return missing
+
 
 class Counts:
     """how often each event stood in the log, and what expired and was retired"""

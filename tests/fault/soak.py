@@ -104,14 +104,7 @@ def soak(seconds, seed, pace=40, size="64MiB"):
         for thread in publishers + readers:
             thread.start()
         reloads = live(x, samples, counts, seconds)
-        world.going = False
-        for thread in publishers:
-            thread.join(60)
-        missing = world.missing(readers, 60 * SLOW)
-        for reader in readers:
-            reader.done = True
-        for reader in readers:
-            reader.join(10)
+        missing = world.ends(publishers, readers, 60 * SLOW)
         relay.close()
         x.stop()
         x.verify()

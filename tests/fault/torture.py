@@ -49,14 +49,7 @@ def torture(n, seed):
         for thread in publishers + readers:
             thread.start()
         took = kills(x, n, random.Random(seed), counts)
-        world.going = False
-        for thread in publishers:
-            thread.join(60)
-        missing = world.missing(readers, 120)
-        for reader in readers:
-            reader.done = True
-        for reader in readers:
-            reader.join(10)
+        missing = world.ends(publishers, readers, 120)
         x.stop()
         x.verify()
         counts.take(x.lines)

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 
-from kit import BUILD, ROOT, WAIT_S, Failed
+from kit import BUILD, ROOT, WAIT_S, Failed, finish
 
 NEW_MOUNTS, PRIVATE = 0x20000, (1 << 18) | 0x4000  # CLONE_NEWNS; MS_PRIVATE | MS_REC
 
@@ -79,12 +79,7 @@ class Container:
 
     def __exit__(self, *_):
         if self.nspawn is not None:
-            self.nspawn.terminate()
-            try:
-                self.nspawn.wait(3)
-            except subprocess.TimeoutExpired:
-                self.nspawn.kill()
-                self.nspawn.wait(WAIT_S)
+            finish(self.nspawn)
         for path in (self.root, self.folder + "/up"):
             run("umount", "-R", path, ok=False)
         shutil.rmtree(self.folder, ignore_errors=True)

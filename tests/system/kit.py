@@ -28,6 +28,17 @@ class Failed(AssertionError):
     pass
 
 
+def finish(child, within_s=5):
+    """told to stop, and killed when it does not"""
+    if child.poll() is None:
+        child.terminate()
+    try:
+        child.wait(within_s)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait(WAIT_S)
+
+
 def asan(options):
     """what the address sanitizer of a daemon is told beside what all are told"""
     return {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":" + options}

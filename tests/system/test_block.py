@@ -6,11 +6,10 @@ when the disk is well again. A read that fails: a mapped page that cannot be had
 import os
 import random
 import shutil
-import signal
 import subprocess
 import time
 
-from kit import SLOW, WAIT_S, Exchange, Failed
+from kit import SLOW, WAIT_S, Exchange, Failed, finish
 from newsx import Link, story
 from test_full import alone, on_disk
 from test_inject import BROKEN
@@ -85,12 +84,7 @@ class Disk:
         if self.loop:
             subprocess.run(["losetup", "-d", self.loop], capture_output=True, check=False)  # ours alone
         for child in reversed(self.children):
-            child.send_signal(signal.SIGTERM)
-            try:
-                child.wait(5)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait(WAIT_S)
+            finish(child)
         subprocess.run(["umount", "-l", self.fuse], capture_output=True, check=False)
 
 

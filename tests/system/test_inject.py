@@ -12,7 +12,7 @@ import ssl
 import subprocess
 
 from cases import check
-from kit import BUILD, NEWSXCTL, WAIT_S, Exchange, Failed
+from kit import BUILD, NEWSXCTL, WAIT_S, Exchange, Failed, finish
 from newsx import Link, story
 from test_recovery import ALL, PARTNERS, TO, photo_item, subscriber
 
@@ -115,13 +115,7 @@ def detach(child, x):
             child.wait(5)
     except subprocess.TimeoutExpired:
         pass
-    if child.poll() is None:
-        child.send_signal(signal.SIGTERM)
-    try:
-        child.wait(5)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait(WAIT_S)
+    finish(child)
     return trace_of(x)
 
 
