@@ -131,7 +131,8 @@ static void check_held(const struct partner *partner, const struct hello *hello,
 		       const struct store_state *state)
 {
 	bool same = hello->held_epoch == state->epoch;
-	bool known = same || hello->held_epoch == state->restored_epoch;
+	bool known =
+		same || (state->restored_epoch != 0 && hello->held_epoch == state->restored_epoch);
 	uint64_t last = same ? state->sequence_last : state->restored_sequence;
 	uint64_t lost = hello->held_sequence > last ? hello->held_sequence - last : 0;
 

@@ -116,7 +116,7 @@ void report_event(struct exchange *exchange, const struct store_event *e)
 		log_info("item.released", kv_u64("first", e->first), kv_u64("last", e->last));
 		break;
 	case STORE_EXPIRED:
-		log_warn("subscription.expired", kv_str("subscription", feed),
+		log_warn("subscription.expired", kv_str("subscription", e->name),
 			 kv_u64("items", e->items), kv_u64("bytes", e->octets),
 			 kv_u64("first", e->first), kv_u64("last", e->last),
 			 kv_str("reason", nx_word(e->code)), kv_str("rule", e->why.words));

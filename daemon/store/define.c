@@ -89,6 +89,7 @@ static void sub_moved(struct defining *d, const struct sub_row *row)
 				     .code = NX_EEXPIREDDEBT };
 	struct owed_sum sum;
 
+	memcpy(event.name, row->sub.name, sizeof(event.name));
 	owed_at_most(d->txn, row->sub.number, &sum);
 	event.items = sum.items;
 	event.octets = sum.octets;

@@ -28,10 +28,13 @@ static void note_given(struct items *items, struct txn *txn, uint32_t subscripti
 		.last = given->last,
 		.code = NX_EEXPIREDDEBT,
 	};
+	const struct sub *sub = subs_find(items_subs_now(items), subscription);
 	struct owed_state state;
 
 	if (given->items == 0)
 		return;
+	if (sub != NULL)
+		memcpy(event.name, sub->name, sizeof(event.name));
 	why_set(&event.why, NX_EEXPIREDDEBT, "%s", rule);
 	owed_state_get(txn, subscription, &state);
 	state.expired_items += given->items;

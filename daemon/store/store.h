@@ -17,8 +17,8 @@ struct store;
 
 enum store_event_kind {
 	STORE_RELEASED, /* held items got positions: .first to .last. Fetch them as backlog */
-	STORE_EXPIRED,  /* debts given up by rule: .subscription, .items, .octets, .first, .last,
-			   .code */
+	STORE_EXPIRED,  /* debts given up by rule: .subscription, .name, .items, .octets, .first,
+			   .last, .code */
 	STORE_RETIRED,  /* .items, .octets: nobody is owed them and their keep is over */
 	STORE_CORRUPT,  /* .sequence or .part is quarantined; .why */
 	STORE_STALLED,  /* a commit has taken .ms so far (5 s): .code NX_EBUSY; again with .ms when
@@ -40,6 +40,7 @@ enum store_event_kind {
 struct store_event {
 	enum store_event_kind kind;
 	uint32_t subscription;
+	char name[NAME_MAX_ + 1]; /* its name: it may be in no configuration any more */
 	uint64_t items, octets, first, last, sequence, part;
 	unsigned percent;
 	int64_t ms;

@@ -98,24 +98,28 @@ static void vanished_partner(const char *name, const struct partner_row *row, vo
 		tell_vanished(v, 0, row->vanished_ms, "partner", name);
 }
 
-/* one subscription or partner a step; true: there may be more */
+/* all are told of, then one subscription or partner a step is forgotten; true: there may be more */
 static bool vanished_step(struct vanished *v, const struct sub_rows *rows)
 {
+	const struct sub_row *forget = NULL;
+
 	for (size_t i = 0; i < rows->n; i++) {
 		const struct sub_row *row = &rows->p[i];
 
 		if (row->vanished_ms == 0)
 			continue;
-		if (over(v, row->vanished_ms)) {
-			forget_sub(v->items, v->txn, row);
-			subs_directory_anew(v->items, v->txn);
-			return true;
-		}
-		if (v->tell)
+		if (over(v, row->vanished_ms))
+			forget = row;
+		else if (v->tell)
 			tell_vanished(v, row->sub.number, row->vanished_ms, "subscription",
 				      row->sub.name);
 	}
 	partners_each(v->txn, vanished_partner, v);
+	if (forget != NULL) {
+		forget_sub(v->items, v->txn, forget);
+		subs_directory_anew(v->items, v->txn);
+		return true;
+	}
 	if (v->forget[0] != '\0') {
 		struct store_event event = { .kind = STORE_FORGOTTEN };
 
@@ -159,7 +163,7 @@ int items_vanished(struct items *items, int64_t wall_ms)
 		return r;
 	state->looked_ms = wall_ms;
 	state->more = more;
-	if (v.tell && !more)
+	if (v.tell)
 		state->told_ms = wall_ms;
 	return more;
 }

@@ -139,7 +139,7 @@ def test_held():
         check(give(link, story(), {"channel": "h.x"}), "stored", "item")
         epoch, last = link.peer["epoch"], link.sequence
         for held, reason in (({"epoch": epoch, "sequence": last}, None), ({"epoch": epoch, "sequence": last + 5}, "lost"),
-                             ({"epoch": "abc", "sequence": 1}, "other-epoch")):
+                             ({"epoch": "abc", "sequence": 1}, "other-epoch"), ({"epoch": "0", "sequence": 7}, "other-epoch")):
             mark = x.mark()
             alive(Link(x.port, x.keys["liar"].identity, held=held))
             if reason:

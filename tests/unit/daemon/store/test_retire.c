@@ -416,6 +416,7 @@ static void at_the_mark_the_oldest_of_the_heaviest_goes(void **state)
 	now = fx_claim(fx, def.subs[1].number).expired;
 	assert_in_range(now, 50, 300);
 	assert_int_equal(fx_told(fx, STORE_EXPIRED)->first, 6);
+	assert_string_equal(fx_told(fx, STORE_EXPIRED)->name, "t");
 	assert_string_equal(fx_told(fx, STORE_EXPIRED)->why.words, "store-full");
 	/* no more before retirement had its turn */
 	expire_all(fx);

@@ -201,6 +201,33 @@ static void vanished_is_frozen_told_and_forgotten(void **state)
 	assert_true(def.subs[0].number > sub); /* numbers are never given twice */
 }
 
+/* while what is older is forgotten, one a step, each of the rest is told of once */
+static void what_goes_makes_no_second_announcement(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("*", true);
+
+	def.subs[1] = def.subs[2] = def.subs[0];
+	def.subs[1].name = "t";
+	def.subs[2].name = "u";
+	def.subs_n = 3;
+	assert_int_equal(fx_define(fx, &def), 0);
+	def.subs[0] = def.subs[1]; /* "s" and "u" go first ... */
+	def.subs_n = 1;
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_maintain(fx);
+	assert_int_equal(told_n(fx, STORE_VANISHED), 2);
+	fx_advance(fx, 4 * DAY);
+	def.subs_n = 0; /* ... and then "t" */
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_maintain(fx);
+	assert_int_equal(told_n(fx, STORE_VANISHED), 5);
+	fx_advance(fx, 3 * DAY);
+	fx_maintain(fx);
+	assert_int_equal(told_n(fx, STORE_FORGOTTEN), 2);
+	assert_int_equal(told_n(fx, STORE_VANISHED), 6);
+}
+
 static void back_in_time_is_as_if_never_gone(void **state)
 {
 	struct fx *fx = *state;
@@ -283,6 +310,7 @@ int main(void)
 		T(renamed_keeps_number_and_debts),
 		T(moved_drops_the_debts),
 		T(vanished_is_frozen_told_and_forgotten),
+		T(what_goes_makes_no_second_announcement),
 		T(back_in_time_is_as_if_never_gone),
 		T(forget_by_command),
 		T(unknown_partner_is_refused_whole),
