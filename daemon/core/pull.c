@@ -148,12 +148,9 @@ int pull_want(struct link *link, const uint8_t sha256[32], uint64_t size, bool f
 		return NX_ENOMEM;
 	}
 	*want = (struct want){
-		.pull = pull, .link = link, .done = done, .arg = arg, .index = index, .flash = flash
+		.link = link, .done = done, .arg = arg, .index = index, .flash = flash
 	};
-	want->at = pull->wants_end;
-	*want->at = want;
-	pull->wants_end = &want->next;
-	pull->wants_flash += flash;
+	want_on(pull, want);
 	*ret = want;
 	return 0;
 }
@@ -198,6 +195,17 @@ void pull_unwant(struct want **at)
 	free(want);
 }
 
+/* its link does not give it: who waits for it there is told, others of the partner go on where they
+ * are */
+static void pull_failed_here(struct pull *pull, int code)
+{
+	pull_end_here(pull, code);
+	if (pull->wants == NULL)
+		pull_over(pull);
+	else
+		pull_elsewhere(pull);
+}
+
 void pull_gone(struct link *link, uint64_t handle, const char *code)
 {
 	struct pull *pull = pull_by_handle(link, handle);
@@ -208,7 +216,7 @@ void pull_gone(struct link *link, uint64_t handle, const char *code)
 		log_warn("part.gone", kv_u64("conn", link->number),
 			 kv_str("peer", link->partner->name), kv_hex("part", pull->sha256, 8),
 			 kv_str("reason", code));
-	pull_end(pull, NX_EPARTSGONE, NX_LATER, 0);
+	pull_failed_here(pull, NX_EPARTSGONE);
 }
 
 void pull_tick(struct exchange *exchange, int64_t now_ms)
@@ -226,13 +234,12 @@ void pull_tick(struct exchange *exchange, int64_t now_ms)
 			if (pull->state != PULL_NEEDING)
 				continue;
 			pull_ask(pull);
-			if (!map_in(&pull->node) || pull->state != PULL_NEEDING ||
-			    pull->appends > 0 || pull->asked == pull->got)
+			if (pull->appends > 0 || pull->asked == pull->got)
 				continue;
 			if (pull->link->data_in_ms > since)
 				since = pull->link->data_in_ms;
 			if (now_ms - since > exchange->conf->part_wait_ms) {
-				pull_end(pull, NX_EPARTWAIT, NX_LATER, 0);
+				pull_failed_here(pull, NX_EPARTWAIT);
 				return; /* others next second: ending one may have ended more */
 			}
 		}

@@ -4,8 +4,9 @@
  *
  * A part counts as had only if this partner itself once sent it whole or we delivered it whole to
  * that partner (the store knows); else it is NEEDed whole, from a committed offset on, verified by
- * the store, and only then shares the stored copy. If the link that serves it dies, another link of
- * the partner that offered it continues; the partial stays in any case.
+ * the store, and only then shares the stored copy. If the link that serves it dies, says that it
+ * cannot or says nothing, another link of the partner that offered it continues; the partial stays
+ * in any case.
  */
 #pragma once
 #include "core/link.h"

@@ -60,6 +60,16 @@ void pull_detach(struct pull *pull, bool stop)
 		pull_needs_start(link);
 }
 
+void want_on(struct pull *pull, struct want *want)
+{
+	want->pull = pull;
+	want->next = NULL;
+	want->at = pull->wants_end;
+	*want->at = want;
+	pull->wants_end = &want->next;
+	pull->wants_flash += want->flash;
+}
+
 void want_off(struct want *want)
 {
 	struct pull *pull = want->pull;
@@ -109,8 +119,7 @@ void pull_over(struct pull *pull)
 	pull_free(pull);
 }
 
-/* tell all that wait, and end */
-void pull_end(struct pull *pull, int code, enum nx_retry retry, uint64_t number)
+static void tell_all(struct pull *pull, int code, enum nx_retry retry, uint64_t number)
 {
 	struct want *want;
 
@@ -122,7 +131,33 @@ void pull_end(struct pull *pull, int code, enum nx_retry retry, uint64_t number)
 			store_lease(pull->exchange->store, number);
 		want->done(want->arg, want->index, code, retry, number);
 	}
+}
+
+void pull_end(struct pull *pull, int code, enum nx_retry retry, uint64_t number)
+{
+	tell_all(pull, code, retry, number);
 	pull_over(pull);
+}
+
+void pull_end_here(struct pull *pull, int code)
+{
+	struct want *others = NULL, **end = &others, *next;
+
+	/* aside while the rest is told: a taker lets go of what is its own, on this link */
+	for (struct want *want = pull->wants; want != NULL; want = next) {
+		next = want->next;
+		if (want->link == pull->link)
+			continue;
+		want_off(want);
+		want->next = NULL;
+		*end = want;
+		end = &want->next;
+	}
+	tell_all(pull, code, NX_LATER, 0);
+	for (; others != NULL; others = next) {
+		next = others->next;
+		want_on(pull, others);
+	}
 }
 
 bool pull_flash(const struct pull *pull)
@@ -139,11 +174,11 @@ void pull_hold(struct pull *pull)
 	pull->held = now;
 }
 
-/* ask for as much as the window lets us */
+/* ask for as much as the window lets us: each octet once of a link, for a pull that leaves one
+ * comes back only for an item that was offered there since */
 void pull_ask(struct pull *pull)
 {
 	uint64_t upto = pull->committed + pull->window;
-	uint64_t limit = 2 * pull->size + (1 << 20);
 	uint64_t n;
 
 	if (upto > pull->size)
@@ -154,10 +189,6 @@ void pull_ask(struct pull *pull)
 	n = upto - pull->asked;
 	if (pull->asked == pull->got) /* it was the disk that kept us waiting, not the peer */
 		pull->moved_ms = loop_now_ms(pull->exchange->loop);
-	if (pull->asked_here + n > limit) {
-		pull_end(pull, NX_EMISMATCH, NX_LATER, 0);
-		return;
-	}
 	if (pull->handle != 0 && session_need_more(pull->link->session, pull->handle, n)) {
 		pull->asked = upto;
 	} else {
@@ -172,7 +203,6 @@ void pull_ask(struct pull *pull)
 		pull->asked = upto;
 		map_add(&pull->link->handles, &pull->by_handle, map_hash_u64(handle));
 	}
-	pull->asked_here += n;
 	pull_hold(pull);
 	link_want(pull->link);
 }
@@ -182,7 +212,6 @@ static void pull_start(struct pull *pull)
 	pull->state = PULL_NEEDING;
 	pull->moved_ms = loop_now_ms(pull->exchange->loop);
 	pull->asked = pull->got;
-	pull->asked_here = 0;
 	pull->handle = 0;
 	pull_hold(pull);
 	pull_ask(pull);

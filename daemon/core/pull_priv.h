@@ -36,7 +36,6 @@ struct pull {
 	struct link *link;    /* that serves it, or whose handles it waits for */
 	uint64_t handle;
 	uint64_t got, asked, committed; /* offsets: received; asked for up to; on disk */
-	uint64_t asked_here;            /* octets asked of this link */
 	uint64_t window;
 	uint8_t *piece;
 	size_t piece_n;
@@ -56,12 +55,15 @@ bool pull_flash(const struct pull *pull); /* does a flash item wait for it? */
 void pull_free(struct pull *pull);        /* when it is over and no request is out */
 void pull_detach(struct pull *pull, bool stop);
 void pull_needs_start(struct link *link);
+void want_on(struct pull *pull, struct want *want);
 void want_off(struct want *want);
 void pull_drop_empty(const struct pull *pull);
 void pull_over(struct pull *pull); /* nobody is left to tell */
+/* tell all that wait on its link, later; others stay */
+void pull_end_here(struct pull *pull, int code);
 /* tell all that wait, and end. The pull may be gone after it */
 void pull_end(struct pull *pull, int code, enum nx_retry retry, uint64_t number);
 void pull_hold(struct pull *pull); /* count what is asked for and not on disk */
-void pull_ask(struct pull *pull);  /* for as much as the window lets us; may end it */
+void pull_ask(struct pull *pull);  /* for as much as the window lets us */
 /* what has come and does not fill a piece is written too: the partial keeps it */
 void pull_append(struct pull *pull);

@@ -168,6 +168,39 @@ static void another_line_goes_on_where_one_died(void **state)
 	photo_done(&photo);
 }
 
+/* what one line cannot give, or does not, is no word about the other */
+static void another_line_goes_on_where_one_gives_nothing(void **state)
+{
+	struct stage *stage = stage_new(NULL);
+	struct actor *one = actor_enter(stage, "kpl"), *two = actor_enter(stage, "kpl");
+	struct photo photo;
+	struct offer *a, *b;
+
+	(void)state;
+	for (unsigned silent = 0; silent < 2; silent++) {
+		photo = photo_of(60 + silent, 700000);
+		one->part_end = 300000;
+		two->data_out = 0;
+		a = actor_publish(one, .uri = silent ? "urn:c" : "urn:a", .photo = &photo);
+		stage_settle(stage);
+		b = actor_publish(two, .uri = silent ? "urn:d" : "urn:b", .photo = &photo);
+		stage_settle(stage);
+		assert_int_equal(two->data_out, 0);
+		if (silent)
+			stage_later(stage, 125000);
+		else
+			session_gone(one->session, one->need.handle, NX_ENOTOPEN);
+		stage_settle(stage);
+		expect_refusal(a, silent ? "part-wait" : "parts-gone", NX_LATER);
+		expect_ack(b);
+		assert_int_equal(two->data_out, 400000);
+		assert_int_equal(stage->exchange->pulls.n, 0);
+		assert_int_equal(stage->exchange->inbound_held, 0);
+		photo_done(&photo);
+	}
+	stage_free(&stage);
+}
+
 /* the line is cut; the next offer comes before the disk has what the first one brought */
 static void a_cut_and_an_offer_at_once(void **state)
 {
@@ -592,6 +625,7 @@ int main(void)
 		cmocka_unit_test(a_photo_that_waits_its_turn_is_not_given_up),
 		cmocka_unit_test(two_items_with_one_photo_make_one_need),
 		cmocka_unit_test(another_line_goes_on_where_one_died),
+		cmocka_unit_test(another_line_goes_on_where_one_gives_nothing),
 		cmocka_unit_test(a_cut_and_an_offer_at_once),
 		cmocka_unit_test(a_crash_in_the_middle_resumes_at_what_was_committed),
 		cmocka_unit_test(a_photo_without_an_octet_counts_no_more_when_its_line_is_gone),
