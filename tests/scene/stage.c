@@ -248,6 +248,53 @@ static struct conf *read_conf(struct stage *stage)
 	return conf;
 }
 
+/* ---- a reader between whose reading and answering something may happen */
+
+static int reads(void *arg, struct store_req *list, struct why *why)
+{
+	struct stage *stage = arg;
+
+	(void)why;
+	for (; list != NULL; list = list->next)
+		reader_run(&stage->exchange->store->reader, list);
+	return 0;
+}
+
+static void has_read(void *arg, struct store_req *list)
+{
+	struct stage *stage = arg;
+
+	*stage->read_end = list;
+	while (*stage->read_end != NULL)
+		stage->read_end = &(*stage->read_end)->next;
+	if (!stage->reader_late)
+		stage_reader_answers(stage);
+}
+
+void stage_reader_answers(struct stage *stage)
+{
+	if (stage->read != NULL)
+		outbox_post(stage->exchange->store->outbox, stage->read);
+	stage->read = NULL;
+	stage->read_end = &stage->read;
+}
+
+static void put_reader(struct stage *stage)
+{
+	struct store *store = stage->exchange->store;
+	const struct worker_conf conf = { .name = "reader",
+					  .batch = reads,
+					  .pass = has_read,
+					  .drop_at_stop = true,
+					  .arg = stage,
+					  .outbox = store->outbox };
+
+	assert_int_equal(worker_waiting(store->reader_worker), 0);
+	worker_free(&store->reader_worker);
+	assert_int_equal(worker_new(&conf, &store->reader_worker), 0);
+	stage->read_end = &stage->read;
+}
+
 /* ---- life */
 
 void stage_open(struct stage *stage)
@@ -261,6 +308,7 @@ void stage_open(struct stage *stage)
 	if (r < 0)
 		fail_msg("%s: %s", nx_word(r), why.words);
 	stage->exchange = hub_exchange(stage->hub);
+	put_reader(stage);
 	for (unsigned i = 0; i < 100 && !fake_listening(stage->exchange->loop); i++) {
 		store_step(stage->exchange->store);
 		fake_turn(stage->exchange->loop);
@@ -293,6 +341,8 @@ static void close_hub(struct stage *stage)
 {
 	for (struct actor *actor = stage->actors; actor != NULL; actor = actor->next)
 		actor_cut(actor);
+	stage->reader_late = false;
+	stage_reader_answers(stage);
 	for (unsigned i = 0; i < ROUNDS_MOST; i++) {
 		bool any = stage->status == 0 && store_step(stage->exchange->store);
 

@@ -3,7 +3,8 @@
  *
  * The store is the real one, in a folder of its own; its writers run in line. Nothing happens by
  * itself: stage_settle() lets all that can happen now happen, stage_later() moves the clock. With
- * by_hand set the two writers stand still until stage_disk_commits(); the reader always reads.
+ * by_hand set the two writers stand still until stage_disk_commits(); the reader always reads. With
+ * reader_late set it tells nobody until stage_reader_answers().
  */
 #pragma once
 #include "core/exchange.h"
@@ -17,8 +18,9 @@ struct stage {
 	struct conf *conf;         /* the hub's */
 	char dir[256], store_dir[320], file[320], *text;
 	size_t rest_at; /* of text: where partners and subscriptions begin */
-	bool by_hand;
-	unsigned stores; /* so many folders there were */
+	bool by_hand, reader_late;
+	struct store_req *read, **read_end; /* by a late reader */
+	unsigned stores;                    /* so many folders there were */
 	struct actor *actors;
 	char *log; /* every line since the last stage_forget_log() */
 	size_t log_n, log_cap;
@@ -37,6 +39,8 @@ void stage_settle(struct stage *stage);
 void stage_disk_commits(struct stage *stage);
 /* one batch or step of both writers: true when there was one; nothing is told to anybody yet */
 bool stage_disk_step(struct stage *stage);
+/* what the reader has read so far goes back to who asked for it */
+void stage_reader_answers(struct stage *stage);
 void stage_later(struct stage *stage, int64_t ms);
 /* the process dies: what is on disk is what was committed; lines are cut; then it is started anew
  */

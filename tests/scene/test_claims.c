@@ -121,6 +121,29 @@ static void later_comes_again_after_its_time_and_blocks_nothing(void **state)
 	stage_free(&stage);
 }
 
+/* what did not match before an item that is put off is not owed on: neither counted nor a row */
+static void before_what_is_put_off_nothing_stays(void **state)
+{
+	struct stage_conf conf = {
+		.rest = "partner kpl { pin = {@kpl} publish = {\"kpl.*\"} }\n"
+			"partner vna { pin = {@vna} read = {\"*\"} }\n"
+			"subscription all { partner = \"vna\" channels = {\"kpl.b\"} }\n"
+	};
+	struct stage *stage = stage_new(&conf);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+
+	(void)state;
+	actor_publish(kpl, .uri = "urn:a1", .channel = "kpl.a");
+	actor_publish(kpl, .uri = "urn:a2", .channel = "kpl.a");
+	actor_publish(kpl, .uri = "urn:b", .channel = "kpl.b");
+	stage_settle(stage);
+	actor_refuse(vna, actor_got(vna, "urn:b", NULL), NX_ECONSUMERLATER, NX_LATER, 20000);
+	stage_settle(stage);
+	back(stage, vna, "all");
+	assert_int_equal(vna->subscribed.owed, 1);
+	stage_free(&stage);
+}
+
 static void later_without_a_time_backs_off(void **state)
 {
 	struct stage *stage = stage_new(NULL);
@@ -544,6 +567,7 @@ int main(void)
 		cmocka_unit_test(anothers_subscription_and_none_are_refused_alike),
 		cmocka_unit_test(later_comes_again_after_its_time_and_blocks_nothing),
 		cmocka_unit_test(a_clock_set_back_does_not_put_later_off),
+		cmocka_unit_test(before_what_is_put_off_nothing_stays),
 		cmocka_unit_test(later_without_a_time_backs_off),
 		cmocka_unit_test(never_is_settled),
 		cmocka_unit_test(no_answer_closes_is_owed_again_and_backs_off_the_third_time),

@@ -211,6 +211,48 @@ static void a_held_version_that_is_killed_is_told(void **state)
 }
 
 /* as many rows as there may be: that many debts refused later take long to make */
+/* the reader saw the store as it was: what the exchange has heard since counts */
+static void what_was_read_before_it_is_not_sent_after_it(void **state)
+{
+	const struct story later[] = { { .uri = "urn:a", .version = "2" },
+				       { .uri = "urn:a", .version = "2", .urgency = 1 },
+				       { .uri = "urn:a", .version = "2", .kill = true } };
+
+	(void)state;
+	for (unsigned i = 0; i < 6; i++) {
+		struct stage *stage = stage_new(NULL);
+		struct actor *kpl = actor_enter(stage, "kpl");
+		bool all = i >= 3, old = all && !later[i % 3].kill;
+		struct actor *reader = actor_enter(stage, all ? "web" : "vna");
+
+		actor_publish(kpl, .uri = "urn:a", .version = "1");
+		stage_settle(stage);
+		stage->reader_late = true;
+		actor_subscribe(reader, all ? "every" : "all");
+		stage_settle(stage);
+		stage_reader_answers(stage); /* the claim */
+		stage_settle(stage);
+		assert_non_null(stage->read); /* what is owed */
+		actor_offer(kpl, &later[i % 3]);
+		stage_settle(stage);
+		expect_result(kpl->offers[1], RESULT_STORED);
+		assert_int_equal(actor_count(reader, "urn:a", "1"), 0);
+		stage->reader_late = false;
+		stage_reader_answers(stage);
+		reader->answers = true;
+		stage_settle(stage);
+		assert_int_equal(actor_count(reader, "urn:a", "1"), old);
+		assert_int_equal(actor_count(reader, "urn:a", "2"), 1);
+		assert_string_equal(reader->gots[reader->gots_n - 1]->version, "2");
+		assert_int_equal(actor_dial(reader), 0); /* and nothing is owed any more */
+		stage_settle(stage);
+		actor_subscribe(reader, all ? "every" : "all");
+		stage_settle(stage);
+		assert_int_equal(reader->subscribed.owed, 0);
+		stage_free(&stage);
+	}
+}
+
 static void rows_are(struct stage *stage, const char *feed, uint32_t rows)
 {
 	struct items *items = stage->exchange->store->items;
@@ -264,6 +306,7 @@ int main(void)
 		cmocka_unit_test(a_flash_whose_forerunners_are_answered_overtakes_the_rest),
 		cmocka_unit_test(a_kill_waits_for_no_version),
 		cmocka_unit_test(a_held_version_that_is_overtaken_is_told_and_never_comes),
+		cmocka_unit_test(what_was_read_before_it_is_not_sent_after_it),
 		cmocka_unit_test(a_held_version_that_is_killed_is_told),
 		cmocka_unit_test(with_too_many_rows_only_kills_go_out_of_turn),
 	};

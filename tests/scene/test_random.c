@@ -6,9 +6,9 @@
  *
  * Stories, photos, flashes, kills, embargoes, offers made twice; readers that answer, refuse, come
  * and go, do not listen; crashes, reloads that change a filter, clocks that jump, debts that
- * expire. The model (model.h) is asked after each step. At the end of a life everything is brought
- * up again, time passes, and whoever was told yes finds his item at every subscription that wants
- * it.
+ * expire, a store whose reader is slow to tell what it read. The model (model.h) is asked after
+ * each step. At the end of a life everything is brought up again, time passes, and whoever was told
+ * yes finds his item at every subscription that wants it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -189,6 +189,13 @@ static void come_and_go(struct life *life)
 			come(life, i);
 }
 
+/* what the reader saw is told when more has happened */
+static void read_late(struct life *life, bool late)
+{
+	life->stage->reader_late = late;
+	stage_reader_answers(life->stage);
+}
+
 static void act(struct life *life)
 {
 	struct stage *stage = life->stage;
@@ -236,13 +243,16 @@ static void act(struct life *life)
 	case 12:
 		offer_twice(life);
 		break;
+	case 13:
+		read_late(life, below(life, 3) == 0);
+		break;
 	default:
 		publish(life);
 		break;
 	}
 	if (below(life, 3) != 0) {
 		stage_settle(stage);
-		if (!stage->by_hand)
+		if (!stage->by_hand && !stage->reader_late)
 			model_at_rest(life);
 	}
 	model_check_now(life);
@@ -272,6 +282,7 @@ static int64_t put_off_ms(const struct life *life)
 static void finish(struct life *life)
 {
 	life->stage->by_hand = false;
+	read_late(life, false);
 	stage_settle(life->stage); /* what was begun by the old clock */
 	jump(life, -life->jump_ms);
 	store_clock_ok(life->stage->exchange->store);
