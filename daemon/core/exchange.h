@@ -66,6 +66,7 @@ struct mismatch { /* a part whose octets did not have their hash */
 
 struct counters {
 	uint64_t stored, duplicate, held, superseded, overtaken, delivered, in_octets, out_octets;
+	uint64_t corrupt;      /* told damages of the store */
 	uint64_t refused[128]; /* by -code */
 	uint64_t closed[128];
 };

@@ -68,7 +68,7 @@ void report_state(struct exchange *exchange, bool all)
 		 kv_u64("photos_bytes", state->photos_used), kv_u64("held", state->held),
 		 kv_u64("stored", count->stored), kv_u64("duplicates", count->duplicate),
 		 kv_u64("superseded", count->superseded), kv_u64("overtaken", count->overtaken),
-		 kv_u64("delivered", count->delivered),
+		 kv_u64("delivered", count->delivered), kv_u64("corrupt", count->corrupt),
 		 kv_u64("inbound_bytes", exchange->inbound_held),
 		 kv_u64("hot_bytes", exchange->ring.octets), kv_u64("log_dropped", log_dropped()));
 	for (unsigned i = 0; i < exchange->feeds_n; i++)
@@ -126,8 +126,13 @@ void report_event(struct exchange *exchange, const struct store_event *e)
 		exchange->retired.octets += e->octets;
 		break;
 	case STORE_CORRUPT:
-		log_err("store.corrupt", kv_u64("seq", e->sequence), kv_u64("part", e->part),
-			kv_str("words", e->why.words));
+		exchange->count.corrupt++;
+		if (e->table != NULL)
+			log_err("store.corrupt", kv_str("table", e->table), kv_str("key", e->key),
+				kv_str("words", e->why.words));
+		else
+			log_err("store.corrupt", kv_u64("seq", e->sequence),
+				kv_u64("part", e->part), kv_str("words", e->why.words));
 		break;
 	case STORE_STALLED:
 		log_at(e->code < 0 ? LOG_ERR_ : LOG_WARN_, "store.stalled", kv_i64("ms", e->ms),

@@ -31,7 +31,8 @@ static bool matches(struct debts *debts, const struct owed_row *row, struct debt
 
 	if (debts->kills && !ret->feed.kill)
 		return false;
-	r = record_read(debts->txn, ret->feed.sequence, &record, NULL);
+	r = ret->feed.sequence == 0 ? NX_ECORRUPT
+				    : record_read(debts->txn, ret->feed.sequence, &record, NULL);
 	if (r == NX_ECORRUPT) {
 		ret->octets = ret->text = 0;
 		ret->released_ms = TIME_NONE;
@@ -55,8 +56,7 @@ static bool next_in_row(struct debts *debts, const struct owed_row *row, struct 
 
 	for (bool more = cur_seek(&debts->feed, key_u64(&debts->at)); more;
 	     more = cur_next(&debts->feed)) {
-		if (!feed_parse(debts->feed.key, debts->feed.value, &ret->feed) ||
-		    ret->feed.position > last)
+		if (!feed_read(&debts->feed, &ret->feed) || ret->feed.position > last)
 			break;
 		if (debts->looked++ >= debts->most)
 			return false;

@@ -110,7 +110,9 @@ static void sub_filters(struct defining *d, const struct store_sub_def *def, str
 
 	if (!fresh) {
 		filter_get(d->txn, sub->number, sub->generation, &channels, &filter);
-		if (!slice_is(channels, def->channels) || !slice_is(filter, def->filter)) {
+		/* one that was damaged stays what it is, as the configuration has it now */
+		if (!slice_is(filter, FILTER_DAMAGED) &&
+		    (!slice_is(channels, def->channels) || !slice_is(filter, def->filter))) {
 			sub->generation++;
 			turn_tail(d, sub->number, sub->generation);
 			filters_sweep(d->txn, sub->number);
@@ -134,7 +136,8 @@ static void define_sub(struct defining *d, struct store_sub_def *def)
 		if (old != NULL)
 			sub_name_del(d->txn, def->renamed_from);
 	}
-	if (old != NULL && old->sub.partner != partner.number) {
+	/* 0: it was damaged (mend_subs.c) */
+	if (old != NULL && old->sub.partner != 0 && old->sub.partner != partner.number) {
 		sub_moved(d, old);
 		old = NULL;
 	}

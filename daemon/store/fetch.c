@@ -17,7 +17,7 @@ int items_claim(struct items *items, struct txn *txn, struct store_claim *claim)
 	owed_at_most(txn, claim->subscription, &sum);
 	owed_state_get(txn, claim->subscription, &state);
 	claim->acked_last = 0;
-	if (receipts_last_acked(txn, claim->subscription, &acked))
+	if (receipts_last_acked(txn, claim->subscription, true, &acked))
 		claim->acked_last = acked.position;
 	claim->owed_at_most = sum.items;
 	claim->first_owed = sum.first;
@@ -86,7 +86,7 @@ enum look { LOOK_MATCH, LOOK_OTHER, LOOK_CORRUPT, LOOK_FAILED };
 static enum look look(struct fetching *f, const struct owed_row *row, uint64_t sequence,
 		      struct record *ret)
 {
-	int r = record_read(f->txn, sequence, ret, NULL);
+	int r = sequence == 0 ? NX_ECORRUPT : record_read(f->txn, sequence, ret, NULL);
 
 	if (r == NX_ENOENT)
 		return LOOK_OTHER;
@@ -244,7 +244,7 @@ static bool routine_row(struct fetching *f, const struct owed_row *row)
 	bool more;
 
 	for (more = cur_seek(&f->feed, key_u64(&f->at)); more; more = cur_next(&f->feed)) {
-		if (!feed_parse(f->feed.key, f->feed.value, &feed) || feed.position > last)
+		if (!feed_read(&f->feed, &feed) || feed.position > last)
 			break;
 		if (enough(f) || !routine_one(f, row, &feed))
 			return false;

@@ -77,7 +77,7 @@ void expire_positions(struct items *items, struct txn *txn, uint32_t subscriptio
 		given.last = positions[i];
 	}
 	cur_close(&cur);
-	receipts_add(txn, subscription, entries, given.items);
+	receipts_add(items, txn, subscription, entries, given.items);
 	note_given(items, txn, subscription, &given, rule);
 	free(entries);
 }

@@ -164,6 +164,8 @@ static int begin_life(struct items *items, struct why *why)
 	if (r == 0)
 		r = items_look_at_usage(items);
 	if (r == 0)
+		r = items_mend(items);
+	if (r == 0)
 		r = subs_load(items);
 	if (r == 0)
 		items_show(items);

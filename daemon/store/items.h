@@ -108,16 +108,23 @@ unsigned record_pages(size_t head_n, size_t envelope_n, size_t document_n);
 size_t record_parts_n(const struct store_part *parts, unsigned n);
 
 /* -- feed rows (put.c writes, all read) */
+struct items;
 struct feed_row {
 	uint64_t position, sequence;
 	uint64_t total_items, total_octets; /* including this one; octets as record.octets */
 	enum lane lane;
 	bool kill;
 };
+/*
+ * A damaged row is read from the item, which says its position under a checksum; when none does the
+ * sequence is 0: something stands there, and nobody knows what. false: no row
+ */
 bool feed_get(struct txn *txn, uint64_t position, struct feed_row *ret);
+bool feed_read(struct cur *cur, struct feed_row *ret); /* the one that the cursor stands on */
+/* the writer's: and writes it anew, and tells */
+bool feed_read_mend(struct items *items, struct cur *cur, struct feed_row *ret);
 bool feed_parse(struct slice key, struct slice value, struct feed_row *ret);
 /* gives the next position (items->count); flash row too */
-struct items;
 uint64_t feed_append(struct items *items, struct txn *txn, const struct record *record);
 
 /* -- stories.c */

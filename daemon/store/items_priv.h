@@ -94,6 +94,13 @@ int items_look_at_usage(struct items *items);
 void tend_free(struct items *items); /* tend.c */
 int subs_load(struct items *items);  /* subs.c: at open, reads the rows and sets items->subs */
 
+/*
+ * mend.c: at open, before anybody reads them: rows of subscriptions, filters and owed that cannot
+ * be right are made so that nothing that may be owed is lost, and each is told. Room for them is
+ * what settling has
+ */
+int items_mend(struct items *items);
+
 /* -- items.c: the time of what follows; takes reloaded times, judges the clock */
 void items_now(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised);
 /* when it is a minute old: in a transaction of its own */
@@ -106,6 +113,9 @@ int items_end(struct items *items, struct txn *txn);
 /* told after the commit; forgotten when there is none. Out of memory: txn->r */
 void items_note(struct items *items, struct txn *txn, const struct store_event *event);
 void items_note_unused(struct items *items, struct txn *txn, uint64_t part);
+/* a damaged row: what was done about it */
+void items_note_mended(struct items *items, struct txn *txn, const char *table, const char *key,
+		       const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* as this transaction sees them; not referenced: good until items_end() */
 struct subdir *items_subs_now(struct items *items);
 /* takes subs over; it is seen by others once the transaction is durable */

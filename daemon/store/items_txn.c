@@ -6,6 +6,8 @@
 #include "store/receipt.h"
 
 #include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 void items_begin(struct items *items, struct txn *txn)
@@ -43,6 +45,20 @@ void items_note_unused(struct items *items, struct txn *txn, uint64_t part)
 
 	if (note != NULL)
 		note->unused_part = part;
+}
+
+void items_note_mended(struct items *items, struct txn *txn, const char *table, const char *key,
+		       const char *format, ...)
+{
+	struct store_event event = { .kind = STORE_CORRUPT, .code = NX_ECORRUPT, .table = table };
+	va_list args;
+
+	snprintf(event.key, sizeof(event.key), "%s", key);
+	event.why.code = NX_ECORRUPT;
+	va_start(args, format);
+	vsnprintf(event.why.words, sizeof(event.why.words), format, args);
+	va_end(args);
+	items_note(items, txn, &event);
 }
 
 static void notes_end(struct items *items, bool tell)

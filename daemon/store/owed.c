@@ -14,24 +14,31 @@ static struct slice row_key(uint8_t key[ROW_KEY], uint32_t subscription, uint64_
 	return slice_of(key, ROW_KEY);
 }
 
-static bool row_parse(const struct cur *cur, uint32_t subscription, struct owed_row *ret)
+bool owed_row(struct slice key, struct slice value, struct owed_row *ret)
 {
-	const uint8_t *v = cur->value.p;
+	const uint8_t *v = value.p;
 
-	if (!cur->ok || cur->key.n != ROW_KEY || unpack_be32(cur->key.p) != subscription)
+	if (key.n != ROW_KEY || value.n < ROW_LEN || v[0] != ROW_VERSION)
 		return false;
-	if (cur->value.n < ROW_LEN || v[0] != ROW_VERSION) {
-		cur->txn->r = NX_ECORRUPT;
-		return false;
-	}
 	*ret = (struct owed_row){
-		.subscription = subscription,
-		.first = unpack_be64(cur->key.p + 4),
+		.subscription = unpack_be32(key.p),
+		.first = unpack_be64(key.p + 4),
 		.last = unpack_u64(v + 1),
 		.generation = unpack_u32(v + 9),
 		.not_before_ms = (int64_t)unpack_u64(v + 13),
 		.attempts = unpack_u32(v + 21),
 	};
+	return ret->first <= ret->last;
+}
+
+static bool row_parse(const struct cur *cur, uint32_t subscription, struct owed_row *ret)
+{
+	if (!cur->ok || cur->key.n != ROW_KEY || unpack_be32(cur->key.p) != subscription)
+		return false;
+	if (!owed_row(cur->key, cur->value, ret)) {
+		cur->txn->r = NX_ECORRUPT; /* the next opening mends it */
+		return false;
+	}
 	return true;
 }
 
@@ -76,7 +83,7 @@ void owed_put(struct txn *txn, const struct owed_row *row)
 		slice_of(value, sizeof(value)));
 }
 
-static void row_del(struct txn *txn, uint32_t subscription, uint64_t first)
+void owed_del(struct txn *txn, uint32_t subscription, uint64_t first)
 {
 	uint8_t key[ROW_KEY];
 
@@ -114,7 +121,7 @@ void owed_cut(struct cur *cur, uint32_t subscription, uint64_t first, uint64_t l
 			left.last = a - 1;
 			owed_put(txn, &left);
 		} else {
-			row_del(txn, subscription, row.first);
+			owed_del(txn, subscription, row.first);
 		}
 		if (b < row.last) {
 			row.first = b + 1;
@@ -142,7 +149,7 @@ static int fill(struct cur *cur, struct owed_row gap)
 
 	if (gap.last < UINT64_MAX && owed_at(cur, gap.subscription, gap.last + 1, &row) &&
 	    row.first == gap.last + 1 && merges(&row, gap.generation)) {
-		row_del(txn, gap.subscription, row.first);
+		owed_del(txn, gap.subscription, row.first);
 		gap.last = row.last;
 		rows--;
 	}
@@ -185,7 +192,7 @@ void owed_drop(struct txn *txn, uint32_t subscription)
 
 	cur_open(&cur, txn, T_OWED);
 	while (owed_at(&cur, subscription, 0, &row))
-		row_del(txn, subscription, row.first);
+		owed_del(txn, subscription, row.first);
 	cur_close(&cur);
 	owed_state_drop(txn, subscription);
 }
@@ -198,21 +205,26 @@ static struct slice state_key(uint8_t key[5], uint32_t subscription)
 	return slice_of(key, 5);
 }
 
-void owed_state_get(struct txn *txn, uint32_t subscription, struct owed_state *ret)
+bool owed_state_read(struct txn *txn, uint32_t subscription, struct owed_state *ret)
 {
 	struct slice value;
 	uint8_t key[5];
 
 	*ret = (struct owed_state){ 0 };
 	if (!txn_get(txn, T_SUBSCRIPTIONS, state_key(key, subscription), &value))
-		return;
-	if (value.n < STATE_LEN || value.p[0] != STATE_VERSION) {
-		txn->r = NX_ECORRUPT;
-		return;
-	}
+		return true;
+	if (value.n < STATE_LEN || value.p[0] != STATE_VERSION)
+		return false;
 	ret->rows = unpack_u32(value.p + 1);
 	ret->expired_items = unpack_u64(value.p + 5);
 	ret->expired_octets = unpack_u64(value.p + 13);
+	return true;
+}
+
+void owed_state_get(struct txn *txn, uint32_t subscription, struct owed_state *ret)
+{
+	if (!owed_state_read(txn, subscription, ret))
+		txn->r = NX_ECORRUPT;
 }
 
 void owed_state_put(struct txn *txn, uint32_t subscription, const struct owed_state *state)
@@ -249,7 +261,7 @@ static bool totals_upto(struct cur *feed, uint64_t position, struct totals *ret)
 	if (!there)
 		there = feed->ok ? cur_prev(feed) : cur_last(feed);
 	*ret = (struct totals){ 0 };
-	if (!there || !feed_parse(feed->key, feed->value, &row))
+	if (!there || !feed_read(feed, &row))
 		return false;
 	*ret = (struct totals){ row.total_items, row.total_octets };
 	return true;
@@ -265,8 +277,7 @@ static bool totals_before(struct cur *feed, uint64_t first, uint64_t last, struc
 	struct record record;
 	struct feed_row row;
 
-	if (!cur_seek(feed, key_u64(&first)) || !feed_parse(feed->key, feed->value, &row) ||
-	    row.position > last)
+	if (!cur_seek(feed, key_u64(&first)) || !feed_read(feed, &row) || row.position > last)
 		return false;
 	*ret = (struct totals){ row.total_items - 1, row.total_octets };
 	if (record_head(feed->txn, row.sequence, &record) == 0 && record.octets <= row.total_octets)

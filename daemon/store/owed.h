@@ -21,10 +21,13 @@ struct owed_row {
 	int64_t not_before_ms; /* wall */
 	unsigned attempts;     /* > 0: refused later so many times; a single position */
 };
+/* false: damaged, or no row of owed */
+bool owed_row(struct slice key, struct slice value, struct owed_row *ret);
 /* the row that covers the position, or else the first one after it */
 bool owed_at(struct cur *cur, uint32_t subscription, uint64_t position, struct owed_row *ret);
 bool owed_next(struct cur *cur, uint32_t subscription, struct owed_row *ret);
 void owed_put(struct txn *txn, const struct owed_row *row);
+void owed_del(struct txn *txn, uint32_t subscription, uint64_t first);
 
 typedef void owed_piece_fn(const struct owed_row *row, uint64_t first, uint64_t last, void *arg);
 /* takes first..last out; fn (or NULL) is told each piece that was owed, positions rising, before
@@ -41,6 +44,8 @@ struct owed_state { /* counters of a subscription */
 	uint32_t rows;
 	uint64_t expired_items, expired_octets;
 };
+/* false: damaged, and *ret is empty. What cannot be read at an opening is counted anew: mend.c */
+bool owed_state_read(struct txn *txn, uint32_t subscription, struct owed_state *ret);
 void owed_state_get(struct txn *txn, uint32_t subscription, struct owed_state *ret);
 void owed_state_put(struct txn *txn, uint32_t subscription, const struct owed_state *state);
 void owed_state_drop(struct txn *txn, uint32_t subscription);
@@ -56,6 +61,9 @@ void owed_at_most(struct txn *txn, uint32_t subscription, struct owed_sum *ret);
 enum receipt_how { /* beside enum settle_how, three bits in all */
 		   RECEIPT_EXPIRED = 6,
 		   RECEIPT_AGAIN = 7, /* was acked, then owed again: its client was restored */
+		   /* a row was damaged: what became of everything since the entry before is not
+		    * known. Who was skipped has no receipt */
+		   RECEIPT_UNKNOWN = SETTLE_SKIPPED,
 };
 struct receipt_entry {
 	uint64_t position;
@@ -63,23 +71,29 @@ struct receipt_entry {
 	uint8_t how;
 	bool kill;
 };
-void receipts_add(struct txn *txn, uint32_t subscription, const struct receipt_entry *entries,
-		  size_t n); /* positions rising; one that has an entry gets the new one */
+/* those that write mend a damaged row that they meet, and tell; those that read pass it by */
+struct items;
+bool receipts_row_fits(struct slice key, struct slice value); /* every octet of it */
+/* positions rising; one that has an entry gets the new one */
+void receipts_add(struct items *items, struct txn *txn, uint32_t subscription,
+		  const struct receipt_entry *entries, size_t n);
 typedef bool receipts_fn(const struct receipt_entry *entry, void *arg); /* false: enough */
 void receipts_each(struct txn *txn, uint32_t subscription, uint64_t from, receipts_fn *fn,
 		   void *arg);
 /* shows fn each entry from `from` on; those for which it says yes now say RECEIPT_AGAIN */
-void receipts_again(struct txn *txn, uint32_t subscription, uint64_t from, receipts_fn *fn,
-		    void *arg);
-bool receipts_last_acked(struct txn *txn, uint32_t subscription, struct receipt_entry *ret);
-/* removes rows whose last entry is older; looks at most at `most` rows from *key on. returns false
- * when it came to the end */
+void receipts_again(struct items *items, struct txn *txn, uint32_t subscription, uint64_t from,
+		    receipts_fn *fn, void *arg);
+/* maybe: also one of which nobody knows */
+bool receipts_last_acked(struct txn *txn, uint32_t subscription, bool maybe,
+			 struct receipt_entry *ret);
+/* removes rows whose last entry is older; looks at most at `most` rows from *place on, each octet.
+ * returns false when it came to the end */
 struct receipts_place {
 	uint8_t key[12];
 	size_t n;
 };
-bool receipts_forget(struct txn *txn, struct receipts_place *place, int64_t before_ms,
-		     unsigned most);
+bool receipts_forget(struct items *items, struct txn *txn, struct receipts_place *place,
+		     int64_t before_ms, unsigned most);
 
 /* -- subs.c */
 bool subs_match(const struct subdir *subdir, uint32_t subscription, struct slice channel);

@@ -30,7 +30,7 @@ static void report_sub(const struct report *report, const struct sub *sub)
 			line.oldest_ms = debt.released_ms;
 	}
 	debts_close(&debts);
-	if (receipts_last_acked(report->txn, sub->number, &acked))
+	if (receipts_last_acked(report->txn, sub->number, false, &acked))
 		line.acked_ms = acked.at_ms;
 	report->fn(&line, report->arg);
 }

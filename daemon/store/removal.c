@@ -291,7 +291,8 @@ void walk_step(struct removal *removal, struct tend *tend, int64_t now_ms, int64
 		walk_stories(tend, removal, history_ms);
 		break;
 	case WALK_RECEIPTS:
-		if (!receipts_forget(removal->txn, &tend->receipts, history_ms, WALK_LOOK)) {
+		if (!receipts_forget(removal->items, removal->txn, &tend->receipts, history_ms,
+				     WALK_LOOK)) {
 			tend->walk = WALK_REST;
 			tend->walked_ms = now_ms;
 			if (pressed(items))

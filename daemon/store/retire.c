@@ -68,7 +68,8 @@ static enum ower owed_by(struct owers *owers, uint64_t position, uint64_t sequen
 		if (!covered(owers, i, position))
 			continue;
 		if (!have)
-			r = record_read(owers->txn, sequence, &record, NULL);
+			r = sequence == 0 ? NX_ECORRUPT
+					  : record_read(owers->txn, sequence, &record, NULL);
 		if (r == NX_ENOENT)
 			return OWED_BY_NONE;
 		if (r < 0)
@@ -133,7 +134,7 @@ static uint64_t pass_over(struct pass *pass, uint64_t from, uint64_t upto)
 	cur_open(&cur, pass->txn, T_FEED);
 	cur_open(&pass->owers.rows, pass->txn, T_OWED);
 	for (bool more = cur_seek(&cur, key_u64(&from));; more = cur_next(&cur)) {
-		if (!more || !feed_parse(cur.key, cur.value, &feed) || feed.position > upto) {
+		if (!more || !feed_read_mend(pass->items, &cur, &feed) || feed.position > upto) {
 			from = upto + 1;
 			break;
 		}

@@ -139,7 +139,7 @@ static void settle_runs(struct settling *s, size_t runs)
 		end = joined(s, i, runs, &first);
 		settle_joined(s, i, end, first, &entries);
 		if (end == runs || s->runs[end]->subscription != subscription) {
-			receipts_add(s->txn, subscription, s->entries, entries);
+			receipts_add(s->items, s->txn, subscription, s->entries, entries);
 			entries = 0;
 		}
 	}
@@ -271,6 +271,7 @@ struct again {
 	struct cur owed;
 	uint32_t subscription, generation;
 	uint64_t first, last; /* the run so far; first 0 = none */
+	uint64_t before;      /* the entry before */
 	uint64_t items, looked;
 };
 
@@ -287,17 +288,23 @@ static bool again_one(const struct receipt_entry *entry, void *arg)
 	struct again *again = arg;
 	struct feed_row feed;
 
+	uint64_t first = entry->position;
+
+	if (entry->how == RECEIPT_UNKNOWN) /* rather once too often than never */
+		first = again->before + 1;
+	again->before = entry->position;
 	if (entry->how == RECEIPT_AGAIN)
 		return false;
-	if (entry->how != SETTLE_ACKED) {
+	if (entry->how != SETTLE_ACKED && entry->how != RECEIPT_UNKNOWN) {
 		again_flush(again);
 		return false;
 	}
-	if (again->looked++ >= AGAIN_MAX || !feed_get(again->txn, entry->position, &feed))
+	if (again->looked++ >= AGAIN_MAX ||
+	    (entry->how == SETTLE_ACKED && !feed_get(again->txn, entry->position, &feed)))
 		return false;
 	again->items++;
 	if (again->first == 0)
-		again->first = entry->position;
+		again->first = first;
 	again->last = entry->position;
 	return true;
 }
@@ -316,9 +323,10 @@ void items_owe_again(struct items *items, struct txn *txn, struct store_owe_agai
 	if (sub != NULL && cur_first(&feed) && from > 0) {
 		if (u64_of(feed.key) > from)
 			from = u64_of(feed.key);
+		again.before = from - 1;
 		again.generation = sub->generation;
 		cur_open(&again.owed, txn, T_OWED);
-		receipts_again(txn, owe->subscription, from, again_one, &again);
+		receipts_again(items, txn, owe->subscription, from, again_one, &again);
 		again_flush(&again);
 		cur_close(&again.owed);
 	}

@@ -20,10 +20,12 @@ enum store_event_kind {
 	STORE_EXPIRED,  /* debts given up by rule: .subscription, .name, .items, .octets, .first,
 			   .last, .code */
 	STORE_RETIRED,  /* .items, .octets: nobody is owed them and their keep is over */
-	STORE_CORRUPT,  /* .sequence or .part is quarantined; .why */
-	STORE_STALLED,  /* a commit has taken .ms so far (5 s): .code NX_EBUSY; again with .ms when
-			   it is over: .code 0 */
-	STORE_CLOCK, /* embargo releases are stopped (.code NX_ECLOCK) or go on (.code 0); .why */
+	/* .sequence or .part is quarantined; or a row of .table at .key was damaged; .why says what
+	 * was done */
+	STORE_CORRUPT,
+	STORE_STALLED, /* a commit has taken .ms so far (5 s): .code NX_EBUSY; again with .ms when
+			  it is over: .code 0 */
+	STORE_CLOCK,   /* embargo releases are stopped (.code NX_ECLOCK) or go on (.code 0); .why */
 	STORE_NEAR_DEBT, /* .subscription at .percent of its backlog-size or backlog-age (50, 80) */
 	STORE_VANISHED,  /* a subscription or partner that the configuration no longer has: frozen;
 			    .why names it; daily */
@@ -45,6 +47,8 @@ struct store_event {
 	unsigned percent;
 	int64_t ms;
 	int code;
+	const char *table; /* NULL: none */
+	char key[80];
 	struct why why;
 };
 typedef void store_event_fn(const struct store_event *event, void *arg);

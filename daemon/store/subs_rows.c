@@ -32,18 +32,35 @@ static struct slice name_key(char key[NAME_MAX_ + 3], char kind, const char *nam
 }
 
 /* ---- names and numbers */
-uint32_t number_next(struct txn *txn, bool subscription)
+bool numbers_get(struct txn *txn, struct numbers *ret)
+{
+	struct slice value;
+
+	*ret = (struct numbers){ 0 };
+	if (!txn_get(txn, T_SUBSCRIPTIONS, slice_str("n"), &value) || value.n != 9 ||
+	    value.p[0] != ROW_VERSION)
+		return false;
+	*ret = (struct numbers){ unpack_u32(value.p + 1), unpack_u32(value.p + 5) };
+	return true;
+}
+
+void numbers_put(struct txn *txn, const struct numbers *numbers)
 {
 	uint8_t value[9] = { ROW_VERSION };
-	struct slice old;
-	uint32_t number;
 
-	if (txn_get(txn, T_SUBSCRIPTIONS, slice_str("n"), &old) && old.n == sizeof(value))
-		memcpy(value, old.p, sizeof(value));
-	number = unpack_u32(value + (subscription ? 5 : 1)) + 1;
-	pack_u32(value + (subscription ? 5 : 1), number);
+	pack_u32(pack_u32(value + 1, numbers->partners), numbers->subscriptions);
 	txn_put(txn, T_SUBSCRIPTIONS, slice_str("n"), slice_of(value, sizeof(value)));
-	return number;
+}
+
+uint32_t number_next(struct txn *txn, bool subscription)
+{
+	struct numbers numbers;
+	uint32_t *number = subscription ? &numbers.subscriptions : &numbers.partners;
+
+	numbers_get(txn, &numbers);
+	++*number;
+	numbers_put(txn, &numbers);
+	return *number;
 }
 
 uint32_t sub_named(struct txn *txn, const char *name)
@@ -73,7 +90,7 @@ void sub_name_del(struct txn *txn, const char *name)
 }
 
 /* ---- partners */
-static bool partner_parse(struct slice value, struct partner_row *ret)
+bool partner_parse(struct slice value, struct partner_row *ret)
 {
 	if (value.n != 13 || value.p[0] != ROW_VERSION)
 		return false;
@@ -300,16 +317,14 @@ static char *copy(struct slice s)
 	return p;
 }
 
-static int sub_row_parse(struct txn *txn, struct slice key, struct slice value, struct sub_row *ret)
+bool sub_row_head(struct slice key, struct slice value, struct sub_row *ret)
 {
 	const uint8_t *p = value.p, *end = value.p + value.n;
-	struct slice channels, rights, filter;
 	struct sub *sub = &ret->sub;
 
-	*ret = (struct sub_row){ 0 };
-	if (value.n < SUB_HEAD || p[0] != ROW_VERSION)
-		return NX_ECORRUPT;
-	sub->number = unpack_be32(key.p);
+	*ret = (struct sub_row){ .sub.number = unpack_be32(key.p) };
+	if (value.n < SUB_HEAD)
+		return false;
 	sub->versions_all = p[1];
 	sub->partner = unpack_u32(p + 2);
 	sub->generation = unpack_u32(p + 6);
@@ -318,7 +333,15 @@ static int sub_row_parse(struct txn *txn, struct slice key, struct slice value, 
 	ret->vanished_ms = (int64_t)unpack_u64(p + 26);
 	sub->frozen = ret->vanished_ms != 0;
 	p = unpack_name(p + SUB_HEAD, end, sub->name);
-	if (unpack_name(p, end, sub->partner_name) == NULL)
+	return unpack_name(p, end, sub->partner_name) != NULL && value.p[0] == ROW_VERSION;
+}
+
+static int sub_row_parse(struct txn *txn, struct slice key, struct slice value, struct sub_row *ret)
+{
+	struct slice channels, rights, filter;
+	struct sub *sub = &ret->sub;
+
+	if (!sub_row_head(key, value, ret))
 		return NX_ECORRUPT;
 	filter_get(txn, sub->number, sub->generation, &channels, &filter);
 	filter_get(txn, sub->number, FILTER_RIGHTS, &rights, &filter);

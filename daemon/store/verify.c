@@ -33,6 +33,7 @@ int store_verify(const char *directory, void (*fn)(const char *words, void *), v
 			     why);
 	if (r == 0) {
 		verify_all_items(verify);
+		verify_all_owed(verify);
 		verify_all_photos(verify);
 		if (verify->r < 0)
 			why_set(why, verify->r, "%s: cannot be read to its end: %s", directory,

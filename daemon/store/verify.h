@@ -39,6 +39,7 @@ void verify_begin(struct verify *verify);
 void verify_end(struct verify *verify);
 
 void verify_all_items(struct verify *verify);
+void verify_all_owed(struct verify *verify);
 void verify_all_photos(struct verify *verify);
 /* is the part there that an item uses? last_word: or is it a fault */
 void verify_part_of_item(struct verify *verify, uint64_t part, uint64_t sequence, bool last_word);

@@ -277,30 +277,6 @@ static void fresh_line(struct verify *verify, struct slice key, struct slice val
 	}
 }
 
-/* subscription, first position; the value begins with a version and the last position */
-static void owed_line(struct verify *verify, struct slice key, struct slice value)
-{
-	uint32_t subscription;
-	uint64_t first, last;
-
-	if (key.n != 12 || value.n < 9) {
-		verify_fault(verify, "a row of owed cannot be read");
-		return;
-	}
-	subscription = unpack_be32(key.p);
-	first = unpack_be64(key.p + 4);
-	last = unpack_u64(value.p + 1);
-	if (first > last)
-		verify_fault(verify, "subscription %" PRIu32 ": owed from %" PRIu64 " to %" PRIu64,
-			     subscription, first, last);
-	if (subscription == verify->owed_subscription && first <= verify->owed_last)
-		verify_fault(verify,
-			     "subscription %" PRIu32 ": owed rows overlap at position %" PRIu64,
-			     subscription, first);
-	verify->owed_subscription = subscription;
-	verify->owed_last = last;
-}
-
 /* what is stored from now on is the next run's */
 static void read_counters(struct verify *verify)
 {
@@ -323,5 +299,4 @@ void verify_all_items(struct verify *verify)
 	verify_items(verify, T_USES, use_row);
 	verify_items(verify, T_STORIES, story_line);
 	verify_items(verify, T_FRESH, fresh_line);
-	verify_items(verify, T_OWED, owed_line);
 }

@@ -172,7 +172,7 @@ static void receipts_in_any_order(void **state)
 						.at_ms = START + (int64_t)(order[i] * 37 % 1000),
 						.how = order[i] % 4,
 						.kill = order[i] % 500 == 0 };
-		receipts_add(&txn, 9, &entry, 1);
+		receipts_add(fx->items, &txn, 9, &entry, 1);
 	}
 	assert_int_equal(txn_end(&txn), 0);
 	for (unsigned i = 1; i <= 3000; i++)
@@ -197,8 +197,8 @@ static void times_come_back(void **state)
 	for (unsigned i = 0; i < 6; i++) {
 		entry = (struct receipt_entry){ .position = (uint64_t)i * 1000000000 + 1,
 						.at_ms = times[i] };
-		receipts_add(&txn, 9, &entry, 1);
-		assert_true(receipts_last_acked(&txn, 9, &got));
+		receipts_add(fx->items, &txn, 9, &entry, 1);
+		assert_true(receipts_last_acked(&txn, 9, false, &got));
 		assert_true(got.at_ms == times[i] && got.position == entry.position);
 	}
 	txn_abort(&txn);

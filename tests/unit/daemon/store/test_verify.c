@@ -321,6 +321,100 @@ static void owed_twice(struct there *there, struct txn *items, struct txn *photo
 	owed_put(items, &row);
 }
 
+/* one octet of the value changes */
+static void other_octet(struct txn *txn, unsigned table, struct slice key, size_t at)
+{
+	uint8_t copy[DB_VALUE_MAX];
+	struct slice value;
+
+	assert_true(txn_get(txn, table, key, &value));
+	assert_true(at < value.n);
+	memcpy(copy, value.p, value.n);
+	copy[at] ^= 0x10;
+	txn_put(txn, table, key, slice_of(copy, value.n));
+}
+
+static struct slice twelve(uint8_t key[12], uint32_t subscription, uint64_t first)
+{
+	pack_be64(pack_be32(key, subscription), first);
+	return slice_of(key, 12);
+}
+
+static void owed_damaged(struct there *there, struct txn *items, struct txn *photos)
+{
+	uint8_t key[12];
+
+	(void)photos;
+	other_octet(items, T_OWED, twelve(key, there->sx.sub, 1), 0);
+}
+
+static void owed_ends(struct there *there, struct txn *items, struct txn *photos)
+{
+	struct owed_row row = {
+		.subscription = there->sx.sub, .generation = 1, .first = 1, .last = 2
+	};
+
+	(void)photos;
+	owed_put(items, &row);
+}
+
+static void filter_of_nobody(struct there *there, struct txn *items, struct txn *photos)
+{
+	uint8_t key[12];
+
+	(void)photos;
+	other_octet(items, T_OWED, twelve(key, there->sx.sub, 1), 9);
+}
+
+static void counted_wrongly(struct there *there, struct txn *items, struct txn *photos)
+{
+	struct owed_state state = { .rows = 9 };
+
+	(void)photos;
+	owed_state_put(items, there->sx.sub, &state);
+}
+
+static void counters_damaged(struct there *there, struct txn *items, struct txn *photos)
+{
+	uint8_t key[5] = { 'c' };
+
+	(void)photos;
+	pack_be32(key + 1, there->sx.sub);
+	other_octet(items, T_SUBSCRIPTIONS, slice_of(key, 5), 0);
+}
+
+static void definition_damaged(struct there *there, struct txn *items, struct txn *photos)
+{
+	uint8_t key[4];
+
+	(void)photos;
+	pack_be32(key, there->sx.sub);
+	other_octet(items, T_SUBSCRIPTIONS, slice_of(key, 4), 0);
+}
+
+static void filter_damaged(struct there *there, struct txn *items, struct txn *photos)
+{
+	uint8_t key[8];
+
+	(void)photos;
+	pack_be32(pack_be32(key, there->sx.sub), 1);
+	other_octet(items, T_FILTERS, slice_of(key, 8), 0);
+}
+
+static void feed_damaged(struct there *there, struct txn *items, struct txn *photos)
+{
+	(void)photos;
+	other_octet(items, T_FEED, key_u64(&there->position), 0);
+}
+
+static void receipts_damaged(struct there *there, struct txn *items, struct txn *photos)
+{
+	uint8_t key[12];
+
+	(void)photos;
+	txn_put(items, T_RECEIPTS, twelve(key, there->sx.sub, 1), slice_str("?"));
+}
+
 static const struct {
 	void (*harm)(struct there *there, struct txn *items, struct txn *photos);
 	const char *words;
@@ -340,6 +434,15 @@ static const struct {
 	{ story_of_tomorrow, "item 1000, was never given" },
 	{ fresh_nonsense, "fresh row 1: cannot be read" },
 	{ owed_twice, "owed rows overlap at position 5" },
+	{ owed_damaged, "owed from position 1 on cannot be read" },
+	{ owed_ends, "is not owed what is new" },
+	{ filter_of_nobody, "under a filter that is not there" },
+	{ counted_wrongly, "9 rows of owed are counted, there are 1" },
+	{ counters_damaged, "its counters cannot be read" },
+	{ definition_damaged, "its definition cannot be read" },
+	{ filter_damaged, "a filter cannot be read" },
+	{ feed_damaged, "feed row 1: cannot be read" },
+	{ receipts_damaged, "receipts from position 1 on cannot be read" },
 };
 
 static void harm(struct there *there, unsigned i)
