@@ -9,7 +9,7 @@ libraries='event2/event.h=libevent-dev openssl/ssl.h=libssl-dev jansson.h=libjan
 tools='cc=gcc make=make ar=binutils python3=python3'
 if [ "$want" != build ]; then
 	libraries="$libraries cmocka.h=libcmocka-dev"
-	tools="$tools mandoc=mandoc openssl=openssl timeout=coreutils"
+	tools="$tools mandoc=mandoc openssl=openssl timeout=coreutils ip=iproute2"
 fi
 if [ "$want" = fuzz ]; then
 	tools="$tools ${CLANG:-clang}=clang"

@@ -226,12 +226,15 @@ class Link:
             raise Failed("nothing came in time; last frames: %s" % list(self.queue)[-3:]) from None
 
     def next(self, *names):
-        """the first frame of these types (any, when none is named); others before it stay in the queue"""
+        """the first frame of these types (any, when none is named); others before it stay in the queue, and buy no time"""
+        end = time.monotonic() + self.timeout
         while True:
             for index, frame in enumerate(self.queue):
                 if not names or frame.type in names:
                     del self.queue[index]
                     return frame
+            if time.monotonic() > end:
+                raise TimeoutError("no %s in %d s" % (names, self.timeout))
             self.pump()
 
     def expect(self, *names):
