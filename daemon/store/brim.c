@@ -4,9 +4,11 @@
  *
  * backlog-size is a share of the whole store, and stories have a share of that: one who reads
  * nothing may be owed all of them. Were it simply the oldest debt that goes, what little somebody
- * else has waited for longer would go first. So each subscription is weighed, in slices; heavy is
- * who has half of what the heaviest has, and what a light one is owed too stays: it would free
- * nothing. When there is nothing of that kind, half of that is heavy, until all are; then kills go.
+ * else has waited for longer would go first. So each partner is weighed, in slices, with all its
+ * subscriptions: what two of them are owed fills the store once. Heavy is who has half of what the
+ * heaviest has, and of its subscriptions those that have half of its heaviest one's; what a light
+ * one is owed too stays: it would free nothing. When there is nothing of that kind, half of that is
+ * heavy, until all are; then kills go.
  */
 #include "store/tend.h"
 
@@ -38,14 +40,68 @@ static bool choose(struct expiring *e, unsigned i)
 
 /* ---- who is heavy */
 
+/* those of one partner follow each other. i: the one before; how many there are: none yet, and the
+ * end */
+static unsigned next_by_partner(const struct subdir *subdir, unsigned i)
+{
+	const struct sub *subs = subdir->subs;
+	unsigned n = subdir->n, best = n;
+
+	for (unsigned j = 0; j < n; j++) {
+		bool after = i == n || subs[j].partner > subs[i].partner ||
+			     (subs[j].partner == subs[i].partner && j > i);
+
+		if (after && (best == n || subs[j].partner < subs[best].partner))
+			best = j;
+	}
+	return best;
+}
+
+/* what is left of what its partner was owed when it was weighed, each item once: known is what is
+ * left of each of its subscriptions */
+static uint64_t partner_weight(const struct expiring *e, uint32_t partner, uint64_t *ret_most)
+{
+	uint64_t left = 0, most_left = 0, own = 0, all = 0;
+
+	*ret_most = 0;
+	for (unsigned i = 0; i < e->subdir->n; i++) {
+		const struct tend_sub *state;
+
+		if (e->subdir->subs[i].partner != partner)
+			continue;
+		state = expire_state(e->tend, e->subdir->subs[i].number);
+		if (state == NULL)
+			continue;
+		left += state->weight;
+		most_left = state->weight > most_left ? state->weight : most_left;
+		own += state->own;
+		all += state->weighed;
+		*ret_most = state->weighed > *ret_most ? state->weighed : *ret_most;
+	}
+	if (all > 0)
+		own = (uint64_t)((double)own * ((double)left / (double)all));
+	return own > most_left ? own : most_left;
+}
+
 static void weighed(struct expiring *e)
 {
 	struct brim *brim = &e->tend->brim;
-	uint64_t most = 0;
+	const struct subdir *subdir = e->subdir;
+	unsigned n = subdir->n;
+	uint64_t most = 0, unused;
+	uint32_t partner = 0;
 
-	for (unsigned i = 0; i < e->subdir->n; i++)
-		if (choose(e, i) && e->state->weight > most)
-			most = e->state->weight;
+	for (unsigned i = 0; i < n; i++)
+		if (choose(e, i))
+			e->state->weighed = e->state->weight;
+	for (unsigned i = next_by_partner(subdir, n); i < n; i = next_by_partner(subdir, i)) {
+		uint64_t weight = 0;
+
+		if (subdir->subs[i].partner != partner)
+			weight = partner_weight(e, subdir->subs[i].partner, &unused);
+		partner = subdir->subs[i].partner;
+		most = weight > most ? weight : most;
+	}
 	brim->heavy = most / 2;
 	brim->gave = false;
 	brim->kills = false;
@@ -53,27 +109,91 @@ static void weighed(struct expiring *e)
 	brim->weighed_ms = e->wall_ms;
 }
 
-/* some more of it; true: all are weighed */
-static bool weigh(struct expiring *e)
+/* from where on somebody is owed something, at the earliest; UINT64_MAX: nowhere */
+static uint64_t next_owed(const struct expiring *e, uint64_t from)
+{
+	uint64_t next = UINT64_MAX;
+	struct owed_row row;
+	struct cur cur;
+
+	cur_open(&cur, e->txn, T_OWED);
+	for (unsigned i = 0; i < e->subdir->n; i++)
+		if (owed_at(&cur, e->subdir->subs[i].number, from, &row) && row.first < next)
+			next = row.first;
+	cur_close(&cur);
+	if (next < from)
+		next = from;
+	return next > e->items->count.position_last ? UINT64_MAX : next;
+}
+
+static void next_span(struct expiring *e, uint64_t from)
 {
 	struct brim *brim = &e->tend->brim;
+
+	brim->span = brim->at = next_owed(e, from);
+	brim->sub = next_by_partner(e->subdir, e->subdir->n);
+	memset(brim->seen, 0, sizeof(brim->seen));
+}
+
+static void next_sub(struct expiring *e)
+{
+	struct brim *brim = &e->tend->brim;
+	const struct sub *subs = e->subdir->subs;
+	unsigned next = next_by_partner(e->subdir, brim->sub);
+
+	if (next < e->subdir->n && subs[next].partner != subs[brim->sub].partner)
+		memset(brim->seen, 0, sizeof(brim->seen));
+	brim->sub = next;
+	brim->at = brim->span;
+}
+
+/* what one subscription is owed of a span; false: not yet all of it */
+static bool weigh_sub(struct expiring *e)
+{
+	struct brim *brim = &e->tend->brim;
+	uint64_t last = e->items->count.position_last;
 	struct debts debts;
 	struct debt debt;
 	bool tired;
 
-	for (; brim->sub < e->subdir->n; brim->sub++, brim->at = 1) {
-		if (!choose(e, brim->sub))
-			continue;
-		if (brim->at == 1)
-			e->state->weight = 0;
-		expire_debts(&debts, e, brim->at, e->items->count.position_last);
-		while (debts_next(&debts, &debt))
-			e->state->weight += cost(brim, &debt);
-		brim->at = debts.at;
-		tired = debts_tired(&debts);
-		expire_debts_end(&debts, e);
-		if (tired)
-			return false;
+	if (last > brim->span + BRIM_SPAN - 1)
+		last = brim->span + BRIM_SPAN - 1;
+	expire_debts(&debts, e, brim->at, last);
+	while (debts_next(&debts, &debt)) {
+		bool *seen = &brim->seen[debt.feed.position - brim->span];
+		uint64_t weight = cost(brim, &debt);
+
+		e->state->weight += weight;
+		e->state->own += *seen ? 0 : weight;
+		*seen = true;
+	}
+	brim->at = debts.at;
+	tired = debts_tired(&debts);
+	expire_debts_end(&debts, e);
+	e->left -= e->left > 0; /* one that is owed nothing there costs something too */
+	return !tired;
+}
+
+static void weigh_begin(struct expiring *e)
+{
+	for (unsigned i = 0; i < e->subdir->n; i++)
+		if (choose(e, i))
+			e->state->weight = e->state->own = e->state->weighed = 0;
+	next_span(e, 1);
+}
+
+/* some more of it; true: all are weighed */
+static bool weigh(struct expiring *e)
+{
+	struct brim *brim = &e->tend->brim;
+
+	if (brim->span == 0)
+		weigh_begin(e);
+	while (brim->span != UINT64_MAX) {
+		for (; brim->sub < e->subdir->n; next_sub(e))
+			if (choose(e, brim->sub) && !weigh_sub(e))
+				return false;
+		next_span(e, brim->span + BRIM_SPAN);
 	}
 	weighed(e);
 	return true;
@@ -88,13 +208,13 @@ static bool is_weighed(struct expiring *e)
 	    brim->photos == of_photos(e))
 		return true;
 	if (!brim->weighing || brim->photos != of_photos(e))
-		*brim = (struct brim){ .weighing = true, .photos = of_photos(e), .at = 1 };
+		*brim = (struct brim){ .weighing = true, .photos = of_photos(e) };
 	brim->weighing = !weigh(e);
 	return !brim->weighing;
 }
 
 /* who has read much since is no longer as heavy */
-static bool is_heavy(struct expiring *e)
+static void weigh_less(struct expiring *e)
 {
 	const struct brim *brim = &e->tend->brim;
 	struct owed_sum sum;
@@ -104,7 +224,26 @@ static bool is_heavy(struct expiring *e)
 	most = sum.octets + (brim->photos ? 0 : ITEM_COST * sum.items);
 	if (e->state->weight > most)
 		e->state->weight = most;
-	return e->state->weight >= brim->heavy;
+}
+
+static void find_heavy(struct expiring *e, bool *heavy)
+{
+	const struct brim *brim = &e->tend->brim;
+	const struct subdir *subdir = e->subdir;
+	unsigned n = subdir->n;
+	uint64_t weight = 0, most = 0;
+	uint32_t partner = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (choose(e, i))
+			weigh_less(e);
+	for (unsigned i = next_by_partner(subdir, n); i < n; i = next_by_partner(subdir, i)) {
+		if (subdir->subs[i].partner != partner)
+			weight = partner_weight(e, subdir->subs[i].partner, &most);
+		partner = subdir->subs[i].partner;
+		heavy[i] = choose(e, i) && weight >= brim->heavy &&
+			   (e->state->weight >= brim->heavy || e->state->weight >= most / 2);
+	}
 }
 
 /* ---- what goes */
@@ -139,11 +278,10 @@ static uint64_t next_of(struct expiring *e)
 static void find_span(struct expiring *e, struct span *span)
 {
 	span->first = UINT64_MAX;
+	find_heavy(e, span->heavy);
 	for (unsigned i = 0; i < e->subdir->n; i++) {
-		uint64_t at;
+		uint64_t at = span->heavy[i] && choose(e, i) ? next_of(e) : UINT64_MAX;
 
-		span->heavy[i] = choose(e, i) && is_heavy(e);
-		at = span->heavy[i] ? next_of(e) : UINT64_MAX;
 		if (at < span->first)
 			span->first = at;
 	}

@@ -25,15 +25,21 @@ struct tend_sub {
 	uint64_t counted_total;     /* ... when the feed's total was this; 0 = none */
 	uint64_t excess, excess_at; /* octets to give up, and where that stands */
 	bool excess_kills;          /* nothing else is left */
-	uint64_t weight;            /* what it is owed, in octets of what is full: brim.c */
-	unsigned warned[2];         /* percent told, by age and by size */
+	/* brim.c, in octets of what is full: what it is owed; when it was weighed; what of that no
+	 * other subscription of its partner that was weighed before it is owed too */
+	uint64_t weight, weighed, own;
+	unsigned warned[2]; /* percent told, by age and by size */
 	int64_t warned_ms[2];
 };
+
+#define BRIM_SPAN 1024
 
 struct brim {                         /* at the mark: brim.c */
 	bool weighing, photos, kills; /* photos: it is they that are full */
 	bool gave;                    /* something went since they were weighed */
 	int64_t weighed_ms;           /* 0 = not yet */
+	uint64_t span;                /* positions from here on are weighed; 0 = it begins */
+	bool seen[BRIM_SPAN];         /* its partner is owed it by another subscription */
 	unsigned sub;                 /* the one that is being weighed */
 	uint64_t at;                  /* and how far; then: positions before it were looked at */
 	uint64_t heavy;               /* who is owed so much */

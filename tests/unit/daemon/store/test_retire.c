@@ -502,6 +502,94 @@ static void at_the_mark_the_heavier_one_comes_down_to_the_next(void **state)
 	fx_maintain(fx);
 }
 
+/* subscriptions "s", "t", "u" of vna, and "v" of kpl */
+static struct fx_def two_partners(const char *s, const char *t, const char *u, const char *v)
+{
+	struct fx_def def = fx_def_one(s, true);
+
+	def.partners[1].name = "kpl";
+	def.partners_n = 2;
+	def.subs[3] = def.subs[2] = def.subs[1] = def.subs[0];
+	def.subs[1].name = "t";
+	def.subs[1].channels = t;
+	def.subs[2].name = "u";
+	def.subs[2].channels = u;
+	def.subs[3].name = "v";
+	def.subs[3].channels = v;
+	def.subs[3].partner = "kpl";
+	def.subs_n = 4;
+	return def;
+}
+
+/* who is owed much by many subscriptions is as heavy as by one */
+static void at_the_mark_a_partner_is_weighed_as_one(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = two_partners("a", "b", "c", "d");
+
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_items(fx, "x", 250, "d");
+	fx_items(fx, "a", 200, "a");
+	fx_items(fx, "b", 200, "b");
+	fx_items(fx, "c", 200, "c");
+	come_to_the_mark(fx);
+	fx_advance(fx, 5000);
+	expire_all(fx);
+	assert_int_equal(fx_claim(fx, def.subs[3].number).expired, 0);
+	assert_in_range(fx_claim(fx, def.subs[0].number).expired, 50, 200);
+	items_usage_fake(fx->items, 0);
+	fx_maintain(fx);
+}
+
+/* what several of its subscriptions are owed fills the store once */
+static void at_the_mark_what_is_owed_twice_weighs_once(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = two_partners("a", "a", "a", "d");
+
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_items(fx, "a", 240, "a");
+	fx_items(fx, "x", 500, "d");
+	come_to_the_mark(fx);
+	fx_advance(fx, 5000);
+	expire_all(fx);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(fx_claim(fx, def.subs[i].number).expired, 0);
+	assert_in_range(fx_claim(fx, def.subs[3].number).expired, 50, 300);
+	items_usage_fake(fx->items, 0);
+	fx_maintain(fx);
+}
+
+/* in several spans, and several steps for each; who came and read is light again */
+static void at_the_mark_all_of_a_long_feed_is_weighed(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = two_partners("a", "b", "a", "d");
+
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_items(fx, "x", 900, "d");
+	fx_items(fx, "a", 700, "a");
+	fx_items(fx, "b", 700, "b");
+	fx_items(fx, "y", 500, "d");
+	come_to_the_mark(fx);
+	fx_advance(fx, 5000);
+	expire_all(fx); /* 1400 each: both are heavy */
+	assert_in_range(fx_claim(fx, def.subs[3].number).expired, 50, 300);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(fx_claim(fx, def.subs[i].number).expired, 0);
+	fx_settle_as(fx, def.subs[3].number, SETTLE_ACKED, 1, 2000);
+	while (items_retire(fx->items, fx->wall_ms) == 1)
+		;
+	fx_advance(fx, 5000);
+	expire_all(fx);
+	assert_in_range(fx_claim(fx, def.subs[3].number).expired, 50, 300);
+	assert_in_range(fx_claim(fx, def.subs[0].number).expired, 50, 300);
+	assert_int_equal(fx_claim(fx, def.subs[0].number).expired,
+			 fx_claim(fx, def.subs[2].number).expired);
+	items_usage_fake(fx->items, 0);
+	fx_maintain(fx);
+}
+
 /* a flood that nobody reads pushes nobody out, however long it lasts */
 static void at_the_mark_a_flood_pushes_nobody_out(void **state)
 {
@@ -621,6 +709,9 @@ int main(void)
 		T(at_the_mark_the_oldest_of_the_heaviest_goes),
 		T(at_the_mark_what_frees_nothing_stays),
 		T(at_the_mark_the_heavier_one_comes_down_to_the_next),
+		T(at_the_mark_a_partner_is_weighed_as_one),
+		T(at_the_mark_what_is_owed_twice_weighs_once),
+		T(at_the_mark_all_of_a_long_feed_is_weighed),
 		T(at_the_mark_a_flood_pushes_nobody_out),
 		T(at_the_mark_of_photos_photos_weigh),
 	};
