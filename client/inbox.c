@@ -44,6 +44,19 @@ static void sweep_partial(int dir, const char *name, void *arg)
 		folder_remove(dir, name);
 }
 
+/* OUT's own name: without it nothing beneath is there after a power cut. Made just now, or by one
+ * that was killed just then */
+static int flush_name(int dir)
+{
+	int parent = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+
+	if (parent < 0) /* ours to write, not to read */
+		return syncfs(dir);
+	r = fsync(parent);
+	close(parent);
+	return r;
+}
+
 int inbox_open(const char *out, struct inbox *ret, struct why *why)
 {
 	int64_t oldest_s = clock_wall_ms() / 1000 - INBOX_PARTIAL_DAYS * 86400L;
@@ -54,6 +67,11 @@ int inbox_open(const char *out, struct inbox *ret, struct why *why)
 	ret->dir = open(out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (ret->dir < 0)
 		return why_set(why, NX_ESYS, "cannot open the folder %s: %s", out, strerror(errno));
+	if (flush_name(ret->dir) < 0) {
+		why_set(why, NX_ESYS, "cannot flush the folder above %s: %s", out, strerror(errno));
+		inbox_close(ret);
+		return NX_ESYS;
+	}
 	ret->partial = folder_make(ret->dir, ".partial");
 	if (ret->partial < 0) {
 		why_set(why, NX_ESYS, "cannot use %s/.partial: %s", out,

@@ -17,7 +17,7 @@
 struct inbox {
 	int dir, partial;
 };
-/* makes OUT when it is not there. returns 0 or NX_ESYS with words */
+/* makes OUT when it is not there, durably. returns 0 or NX_ESYS with words */
 int inbox_open(const char *out, struct inbox *ret, struct why *why);
 void inbox_close(struct inbox *inbox);
 

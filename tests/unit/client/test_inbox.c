@@ -1,0 +1,67 @@
+/* the folder of newsxctl subscribe: what is on disk before anything is acknowledged */
+#include "fixture.h"
+
+#include "client/inbox.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+
+static struct stat flushed[16];
+static unsigned flushed_n;
+static bool disk_fails;
+
+int fsync(int fd)
+{
+	assert_true(flushed_n < 16);
+	assert_int_equal(fstat(fd, &flushed[flushed_n++]), 0);
+	if (!disk_fails)
+		return (int)syscall(SYS_fsync, fd);
+	errno = EIO;
+	return -1;
+}
+
+static bool was_flushed(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	for (unsigned i = 0; i < flushed_n; i++)
+		if (flushed[i].st_dev == st.st_dev && flushed[i].st_ino == st.st_ino)
+			return true;
+	return false;
+}
+
+static void its_own_name_is_on_disk(void **state)
+{
+	struct inbox inbox;
+	struct why why = { 0 };
+
+	(void)state;
+	mkdir("above", 0755);
+	/* made, and found: one that was killed may have made it and not flushed it */
+	for (int i = 0; i < 2; i++) {
+		flushed_n = 0;
+		assert_int_equal(inbox_open("above/in", &inbox, &why), 0);
+		assert_true(was_flushed("above"));
+		inbox_close(&inbox);
+	}
+	disk_fails = true;
+	assert_int_equal(inbox_open("above/in", &inbox, &why), NX_ESYS);
+	disk_fails = false;
+	assert_non_null(strstr(why.words, "above/in"));
+	assert_int_equal(inbox.dir, -1);
+	/* a folder above that may be written and not read; root may read it all the same */
+	chmod("above", 0311);
+	assert_int_equal(inbox_open("above/in", &inbox, &why), 0);
+	inbox_close(&inbox);
+	chmod("above", 0755);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(its_own_name_is_on_disk, make_folder, drop_folder),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
