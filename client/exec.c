@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,10 +25,20 @@ static void forget_facts(void)
 		*to = NULL;
 }
 
-static void run(const char *command, const char *folder, const struct exec_fact *facts, unsigned n)
+/* a command that outlived us would still be at work when the next of us runs it for the same item
+ */
+static void die_with(pid_t parent)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(126);
+}
+
+static void run(pid_t parent, const char *command, const char *folder,
+		const struct exec_fact *facts, unsigned n)
 {
 	int nothing = open("/dev/null", O_RDONLY);
 
+	die_with(parent);
 	setpgid(0, 0);
 	signals_default();
 	if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(2, 1) < 0)
@@ -48,12 +59,12 @@ static void run(const char *command, const char *folder, const struct exec_fact 
 int exec_start(const char *command, const char *folder, const struct exec_fact *facts,
 	       unsigned facts_n, int64_t now_ms, struct exec *ret, struct why *why)
 {
-	pid_t pid;
+	pid_t parent = getpid(), pid;
 
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0)
-		run(command, folder, facts, facts_n);
+		run(parent, command, folder, facts, facts_n);
 	if (pid < 0)
 		return why_set(why, NX_ESYS, "cannot start the command: %s", strerror(errno));
 	setpgid(pid, pid);

@@ -18,8 +18,8 @@ struct exec {
 	int64_t began_ms;
 	bool killed;
 };
-/* folder: the argument. Its standard input is empty, its output goes to our standard error. returns
- * 0 or NX_ESYS */
+/* folder: the argument. Its standard input is empty, its output goes to our standard error, and it
+ * dies when we do. returns 0 or NX_ESYS */
 int exec_start(const char *command, const char *folder, const struct exec_fact *facts,
 	       unsigned facts_n, int64_t now_ms, struct exec *ret, struct why *why);
 /*

@@ -221,7 +221,9 @@ static int talk(struct subscriber *s, int signals)
 		s->status = 75;
 	}
 	link_finish(s->link, NX_EBYE, "done", r < 0 ? 200 : FINISH_MS);
-	if (!s->hurried)
+	if (s->hurried)
+		exec_kill(&s->exec);
+	else
 		settle_await_command(s);
 	if (s->put_off_n + s->put_off_more > 0)
 		report_words("refused later, and still owed: %u; the lines that begin with refused "

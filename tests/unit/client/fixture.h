@@ -134,6 +134,7 @@ static UNUSED void talk_begin(struct talk *talk, int (*run)(int fd, void *arg), 
 		alarm(60);
 		if (freopen("out", "w", stdout) == NULL || freopen("err", "w", stderr) == NULL)
 			_exit(99);
+		setvbuf(stderr, NULL, _IONBF, 0); /* as it is outside of a test */
 		status = run(fds[1], arg);
 		exit(status); /* not _exit(): what leaks here is found too */
 	}

@@ -4,10 +4,13 @@
 #include "base/clock.h"
 
 #include <openssl/sha.h>
+#include <poll.h>
+#include <sys/pidfd.h>
 #include <sys/resource.h>
 
-#define PHOTO_N (3u << 20)
-#define EPOCH   0xabcd
+#define PHOTO_N      (3u << 20)
+#define EPOCH        0xabcd
+#define HANDLES_MOST 64
 
 struct served { /* an item that the fake exchange holds */
 	const char *document;
@@ -33,7 +36,7 @@ struct exchange {
 	struct {
 		uint64_t handle;
 		struct served *item;
-	} handles[64];
+	} handles[HANDLES_MOST]; /* the last ones */
 	unsigned handles_n;
 };
 
@@ -98,7 +101,7 @@ static int give_part(void *arg, uint64_t handle, uint64_t offset, uint8_t *to, s
 {
 	struct exchange *x = arg;
 
-	for (unsigned i = 0; i < x->handles_n; i++)
+	for (unsigned i = 0; i < x->handles_n && i < HANDLES_MOST; i++)
 		if (x->handles[i].handle == handle) {
 			if (x->data >= x->data_most && x->handles[i].item->class != CLASS_FLASH)
 				return 0;
@@ -162,8 +165,8 @@ static void need(struct exchange *x, const struct need *need)
 		x->first_need = need->offset;
 	for (unsigned i = 0; i < x->n; i++)
 		if (memcmp(x->items[i].sha256, need->sha256, 32) == 0) {
-			x->handles[x->handles_n].handle = need->handle;
-			x->handles[x->handles_n++ % 64].item = &x->items[i];
+			x->handles[x->handles_n % HANDLES_MOST].handle = need->handle;
+			x->handles[x->handles_n++ % HANDLES_MOST].item = &x->items[i];
 			session_need_accept(link_session(x->talk.link), need->handle, false);
 			return;
 		}
@@ -554,6 +557,74 @@ static void exec_may_take_the_folder_away(void **state)
 	assert_true(is_there("taken/document.json"));
 }
 
+/* plays until the file is there, or until it holds words */
+static void play_until(struct exchange *x, const char *file, const char *words)
+{
+	for (bool there = false; !there; play_once(x)) {
+		char *text = is_there(file) ? read_file(file, NULL) : NULL;
+
+		there = text != NULL && (words == NULL || strstr(text, words) != NULL);
+		free(text);
+	}
+}
+
+/* begins one that writes its number, and looks at it: readable when it has ended */
+static int begin_command(struct exchange *x, const char *command)
+{
+	char *number;
+	int fd;
+
+	reset();
+	remove("pid");
+	options.exec = command;
+	serve(x, plain, NULL, NULL, 0);
+	begin(x);
+	play_until(x, "pid", NULL);
+	number = read_file("pid", NULL);
+	fd = pidfd_open(atoi(number), 0);
+	assert_true(fd >= 0);
+	free(number);
+	return fd;
+}
+
+static void assert_ends(int pidfd)
+{
+	struct pollfd ready = { .fd = pidfd, .events = POLLIN };
+
+	assert_int_equal(poll(&ready, 1, 20000), 1);
+	close(pidfd);
+}
+
+static void a_command_dies_with_who_started_it(void **state)
+{
+	struct exchange x = { 0 };
+	int command, status;
+
+	(void)state;
+	command = begin_command(&x, "echo $$ > new; mv new pid; exec sleep 1000");
+	kill(x.talk.pid, SIGKILL);
+	assert_int_equal(waitpid(x.talk.pid, &status, 0), x.talk.pid);
+	assert_ends(command);
+	link_close(&x.talk.link);
+	free(x.items[0].envelope);
+}
+
+static void a_second_signal_kills_the_command_and_what_it_started(void **state)
+{
+	struct exchange x = { 0 };
+	int command;
+
+	(void)state;
+	command = begin_command(&x, "sleep 1000 & echo $! > new; mv new pid; wait");
+	kill(x.talk.pid, SIGTERM);
+	play_until(&x, "err", "waiting for the command");
+	kill(x.talk.pid, SIGTERM);
+	play(&x, 99);
+	assert_ends(command);
+	assert_false(x.items[0].acked);
+	assert_int_equal(end(&x), 75);
+}
+
 static void a_withdrawn_item_leaves_no_trace(void **state)
 {
 	uint8_t *photo = malloc(PHOTO_N);
@@ -898,6 +969,8 @@ int main(void)
 		TEST(exec_sees_the_facts_and_done_is_kept),
 		TEST(exec_that_fails_is_refused_later_and_run_again),
 		TEST(exec_may_take_the_folder_away),
+		TEST(a_command_dies_with_who_started_it),
+		TEST(a_second_signal_kills_the_command_and_what_it_started),
 		TEST(a_withdrawn_item_leaves_no_trace),
 		TEST(flash_is_settled_while_a_photo_waits),
 		TEST(the_photos_of_a_flash_do_not_wait_for_a_row_of_others),
