@@ -10,18 +10,19 @@
  * are */
 static size_t ctl_frame(struct session *session, uint8_t *to)
 {
-	struct slice front =
-		slice_of(session->ctl + session->ctl_at, session->ctl_end - session->ctl_at);
-	struct slice header = front;
+	struct slice header;
 	bool bad = false;
+	const uint8_t *p;
 	uint8_t type;
 	size_t n;
 
-	if (front.n == 0)
+	if (session->ctl_at == session->ctl_end)
 		return 0;
+	p = session->ctl + session->ctl_at;
+	header = slice_of(p, session->ctl_end - session->ctl_at);
 	n = FRAME_HEADER + get_u32(&header, &bad);
 	type = get_u8(&header, &bad);
-	memcpy(to, front.p, n);
+	memcpy(to, p, n);
 	session->ctl_at += n;
 	session->gones -= type == FRAME_GONE;
 	session->claim_answers -= type == FRAME_SUBSCRIBED || type == FRAME_UNSUBSCRIBED;

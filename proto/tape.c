@@ -130,13 +130,15 @@ static const uint8_t *digits_end(const uint8_t *p, const uint8_t *end)
 
 bool tape_integer(const struct tape_node *node, int64_t *ret)
 {
-	const uint8_t *p = node->text.p, *end = p + node->text.n;
-	bool below = node->kind == TAPE_INTEGER && *p == '-', fits = node->kind == TAPE_INTEGER;
+	bool fits = node->kind == TAPE_INTEGER, below = fits && node->text.p[0] == '-';
 	int64_t n = 0;
 
-	for (p += below; fits && p < end; p++)
+	for (size_t i = below; fits && i < node->text.n; i++) {
+		int digit = node->text.p[i] - '0';
+
 		fits = !__builtin_mul_overflow(n, (int64_t)10, &n) &&
-		       !__builtin_add_overflow(n, below ? '0' - *p : *p - '0', &n);
+		       !__builtin_add_overflow(n, below ? -digit : digit, &n);
+	}
 	*ret = fits ? n : 0;
 	return fits;
 }
