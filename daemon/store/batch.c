@@ -11,7 +11,6 @@
 #define DIRTY_MAX    1000
 #define PUT_AT_MARK  100 /* less than the step of retirement after it frees */
 #define PARTNER_MAX  32
-#define BATCH_PAGES  64 /* branches, rows of meta, LMDB's own */
 
 struct batch {
 	struct items *items;
@@ -20,7 +19,7 @@ struct batch {
 
 /* ---- one request */
 
-static uint64_t worst_pages(const struct store_req *req)
+uint64_t items_worst_pages(const struct store_req *req)
 {
 	switch (req->kind) {
 	case REQ_PUT:
@@ -29,7 +28,11 @@ static uint64_t worst_pages(const struct store_req *req)
 		return 4 * (uint64_t)((const struct store_settle *)req)->n + 8;
 	case REQ_DEFINE:
 		return 4 * (uint64_t)((const struct store_define *)req)->subscriptions_n + 16;
-	default:
+	case REQ_LATER: /* and four that are given up for it */
+		return 24;
+	case REQ_OWE_AGAIN:
+		return AGAIN_PAGES + AGAIN_ROWS + 16;
+	default: /* FORGET too: the leaf that it has emptied is the next one's copy */
 		return 16;
 	}
 }
@@ -105,7 +108,7 @@ static bool is_fair(const struct items *items, const struct store_put *put, uint
 /* its worst case fits under its mark beside what was taken before it */
 static int admit(struct batch *batch, struct store_req *req)
 {
-	uint64_t pages = batch->pages + worst_pages(req);
+	uint64_t pages = batch->pages + items_worst_pages(req);
 
 	if (!items_room(batch->items, mark_of(req), pages))
 		return why_set(&req->why, NX_EFULL, "the store is nearly full");
@@ -263,7 +266,7 @@ struct tally {
  */
 static bool fits_now(const struct items *items, const struct store_req *req, struct tally *tally)
 {
-	uint64_t worst = worst_pages(req);
+	uint64_t worst = items_worst_pages(req);
 	unsigned likely =
 		is_put(req) ? put_pages_likely((const struct store_put *)req) : (unsigned)worst / 4;
 

@@ -154,6 +154,11 @@ void held_add(struct items *items, struct txn *txn, const struct record *record)
 void held_remove(struct items *items, struct txn *txn, const struct record *record);
 uint64_t held_octets(struct txn *txn, uint32_t partner);
 
+/* -- batch.c: what a request dirties at most, and what each transaction does besides: branches,
+ * rows of meta, LMDB's own */
+uint64_t items_worst_pages(const struct store_req *req);
+#define BATCH_PAGES 64
+
 /* -- put.c: the worst case in pages, and what it likely dirties */
 unsigned put_pages(const struct store_put *put);
 unsigned put_pages_likely(const struct store_put *put);

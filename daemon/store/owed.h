@@ -12,6 +12,12 @@
 #include "store/items.h"
 
 #define OWED_ROWS_MAX 10000
+/*
+ * OWE_AGAIN dirties at most so many leaves of owed: LMDB joins those with less than 21 rows, and
+ * where a run puts one between each two, those that had 43 become two
+ */
+#define AGAIN_PAGES 512
+#define AGAIN_ROWS  256 /* of receipts that a request may change; each may stand in its own leaf */
 #define RECEIPT_ROW_MAX                                                                            \
 	2000 /* octets: stays inside its leaf, so that a settling touches one page and not two */
 
@@ -80,7 +86,8 @@ void receipts_add(struct items *items, struct txn *txn, uint32_t subscription,
 typedef bool receipts_fn(const struct receipt_entry *entry, void *arg); /* false: enough */
 void receipts_each(struct txn *txn, uint32_t subscription, uint64_t from, receipts_fn *fn,
 		   void *arg);
-/* shows fn each entry from `from` on; those for which it says yes now say RECEIPT_AGAIN */
+/* shows fn each entry from `from` on; those for which it says yes now say RECEIPT_AGAIN. At most
+ * AGAIN_ROWS rows are changed */
 void receipts_again(struct items *items, struct txn *txn, uint32_t subscription, uint64_t from,
 		    receipts_fn *fn, void *arg);
 /* maybe: also one of which nobody knows */

@@ -364,23 +364,27 @@ void receipts_again(struct items *items, struct txn *txn, uint32_t subscription,
 {
 	uint8_t row[RECEIPT_ROW_MAX], key[ROW_KEY];
 	uint64_t at = from, next = from;
+	unsigned changed = 0;
 	struct cur cur;
 	size_t n;
 
 	cur_open(&cur, txn, T_RECEIPTS);
-	for (; txn->r == 0 && at != UINT64_MAX; at = next) {
+	for (; txn->r == 0 && at != UINT64_MAX && changed < AGAIN_ROWS; at = next) {
 		if (!row_before(&cur, subscription, at, &next))
 			continue;
 		if (!receipts_row_fits(cur.key, cur.value)) {
 			row_mend(items, txn, cur.key, cur.value, next);
 			next = at; /* once more */
+			changed++;
 			continue;
 		}
 		n = cur.value.n;
 		memcpy(row, cur.value.p, n);
 		memcpy(key, cur.key.p, ROW_KEY);
-		if (mark_row(slice_of(key, ROW_KEY), row, n, from, fn, arg) > 0)
-			txn_put(txn, T_RECEIPTS, slice_of(key, ROW_KEY), slice_of(row, n));
+		if (mark_row(slice_of(key, ROW_KEY), row, n, from, fn, arg) == 0)
+			continue;
+		txn_put(txn, T_RECEIPTS, slice_of(key, ROW_KEY), slice_of(row, n));
+		changed++;
 	}
 	cur_close(&cur);
 }

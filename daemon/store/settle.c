@@ -263,8 +263,8 @@ void items_later(struct items *items, struct txn *txn, struct store_later *later
 
 /* ---- OWE_AGAIN: runs from one acked item to the next, broken by whatever was settled otherwise */
 #define AGAIN_MAX                                                                                  \
-	100000 /* receipts a request: the rest when the client claims again, which finds them      \
-		  acked still */
+	100000 /* receipts a request, and no more rows of owed than there may be: the rest when    \
+		  the client claims again, which finds them acked still */
 
 struct again {
 	struct txn *txn;
@@ -273,22 +273,31 @@ struct again {
 	uint64_t first, last; /* the run so far; first 0 = none */
 	uint64_t before;      /* the entry before */
 	uint64_t items, looked;
+	bool full;
 };
+
+static void again_room(struct again *again)
+{
+	struct owed_state state;
+
+	owed_state_get(again->txn, again->subscription, &state);
+	again->full = state.rows >= OWED_ROWS_MAX;
+}
 
 static void again_flush(struct again *again)
 {
-	if (again->first > 0)
-		owed_add(&again->owed, again->subscription, again->first, again->last,
-			 again->generation);
+	if (again->first == 0)
+		return;
+	owed_add(&again->owed, again->subscription, again->first, again->last, again->generation);
+	again_room(again);
 	again->first = 0;
 }
 
 static bool again_one(const struct receipt_entry *entry, void *arg)
 {
 	struct again *again = arg;
-	struct feed_row feed;
-
 	uint64_t first = entry->position;
+	struct feed_row feed;
 
 	if (entry->how == RECEIPT_UNKNOWN) /* rather once too often than never */
 		first = again->before + 1;
@@ -299,7 +308,7 @@ static bool again_one(const struct receipt_entry *entry, void *arg)
 		again_flush(again);
 		return false;
 	}
-	if (again->looked++ >= AGAIN_MAX ||
+	if (again->full || again->looked++ >= AGAIN_MAX ||
 	    (entry->how == SETTLE_ACKED && !feed_get(again->txn, entry->position, &feed)))
 		return false;
 	again->items++;
@@ -324,6 +333,7 @@ void items_owe_again(struct items *items, struct txn *txn, struct store_owe_agai
 		if (u64_of(feed.key) > from)
 			from = u64_of(feed.key);
 		again.before = from - 1;
+		again_room(&again);
 		again.generation = sub->generation;
 		cur_open(&again.owed, txn, T_OWED);
 		receipts_again(items, txn, owe->subscription, from, again_one, &again);
