@@ -158,6 +158,9 @@ void report_event(struct exchange *exchange, const struct store_event *e)
 	case STORE_SIZE:
 		log_warn("store.size", kv_u64("bytes", e->octets), kv_str("words", e->why.words));
 		break;
+	case STORE_FILESYSTEM:
+		log_warn("store.filesystem", kv_str("words", e->why.words));
+		break;
 	case STORE_HISTORY:
 		log_warn("store.history", kv_i64("keeps_s", e->ms / 1000));
 		break;

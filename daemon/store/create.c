@@ -24,7 +24,7 @@ static int failed(struct why *why, const char *what, const char *path)
 /* ---- which file system is this? statfs tells a number */
 // clang-format off
 static const struct {
-	unsigned long magic;
+	uint32_t magic;
 	const char *name;
 	bool good;
 } filesystems[] = {
@@ -36,17 +36,16 @@ static const struct {
 	{ 0x01021997, "9P",        false }, { 0x00C36400, "Ceph",    false },
 	{ 0x5346414F, "AFS",       false }, { 0x7461636F, "OCFS2",   false },
 	{ 0x01161970, "GFS2",      false }, { 0x0BD00BD0, "Lustre",  false },
+	{ 0x6B414653, "AFS",       false }, { 0x73757245, "Coda",    false },
+	{ 0x47504653, "GPFS",      false }, { 0x19830326, "BeeGFS",  false },
+	{ 0x786F4256, "vboxsf",    false }, { 0xBACBACBC, "vmhgfs",  false },
 };
 // clang-format on
 
-int env_filesystem(const char *dir, struct why *why)
+int env_filesystem_of(uint32_t type, const char *dir, struct why *why)
 {
-	struct statfs st;
-
-	if (statfs(dir, &st) < 0)
-		return failed(why, "statfs", dir);
 	for (size_t i = 0; i < sizeof(filesystems) / sizeof(filesystems[0]); i++) {
-		if ((unsigned long)(uint32_t)st.f_type != filesystems[i].magic)
+		if (type != filesystems[i].magic)
 			continue;
 		if (filesystems[i].good)
 			return 0;
@@ -57,8 +56,19 @@ int env_filesystem(const char *dir, struct why *why)
 	}
 	why_set(why, 0,
 		"%s is on a file system (type %lx) that was never tried: ext4, xfs and btrfs were",
-		dir, (unsigned long)st.f_type);
+		dir, (unsigned long)type);
 	return 1;
+}
+
+int env_filesystem(const char *dir, struct why *why)
+{
+	struct statfs st;
+
+	if (statfs(dir, &st) < 0)
+		return failed(why, "statfs", dir);
+	if (FAULT("create.network"))
+		st.f_type = 0x6969;
+	return env_filesystem_of((uint32_t)st.f_type, dir, why);
 }
 
 /* ---- the steps of creation */
@@ -201,6 +211,7 @@ void env_kept(const char *what, uint64_t asked, uint64_t stands, struct why *why
 
 int env_open(const struct create *create, struct db **ret, struct why *why)
 {
+	struct why untried = { 0 };
 	struct db *db = NULL;
 	char path[PATH_LEN];
 	int r;
@@ -208,9 +219,10 @@ int env_open(const struct create *create, struct db **ret, struct why *why)
 	if (snprintf(path, sizeof(path), "%s/%s.new", create->parent, create->name) >= PATH_LEN)
 		return why_set(why, NX_EARG, "%s: too long a path", create->parent);
 	snprintf(path, sizeof(path), "%s/%s", create->parent, create->name);
-	r = env_filesystem(create->parent, why);
-	if (r >= 0)
-		r = make_if_missing(create, path, why);
+	r = env_filesystem(create->parent, &untried);
+	if (r < 0)
+		return why_set(why, r, "%s", untried.words);
+	r = make_if_missing(create, path, why);
 	if (r == 0)
 		r = db_open(path, &create->db, &db, why);
 	if (r == 0)
@@ -220,6 +232,8 @@ int env_open(const struct create *create, struct db **ret, struct why *why)
 	if (r == 0) {
 		*ret = db;
 		db = NULL; /* the caller's now */
+		if (untried.words[0] != '\0' && create->untried != NULL)
+			create->untried(&untried, create->arg);
 	}
 	db_close(&db);
 	return r;

@@ -12,6 +12,8 @@ struct create {
 	const char *parent, *name;                 /* of the folder; parent exists */
 	struct db_conf db;                         /* map_size: preallocated whole */
 	void (*first)(struct txn *txn, void *arg); /* writes the first rows */
+	/* it is open, and its file system was never tried: these are the words. May be NULL */
+	void (*untried)(const struct why *why, void *arg);
 	void *arg;
 };
 /*
@@ -30,3 +32,5 @@ void env_kept(const char *what, uint64_t asked, uint64_t stands, struct why *why
  * xfs, btrfs, tmpfs)
  */
 int env_filesystem(const char *dir, struct why *why);
+/* the same, of what statfs says */
+int env_filesystem_of(uint32_t type, const char *dir, struct why *why);

@@ -135,6 +135,14 @@ static int split_dir(const char *dir, char parent[PATH_MAX], const char **name)
 	return 0;
 }
 
+static void tell_filesystem(const struct why *why, void *arg)
+{
+	struct store_event event = { .kind = STORE_FILESYSTEM, .why = *why };
+	struct items *items = arg;
+
+	items->event(items->arg, &event);
+}
+
 static int open_db(struct items *items, const char *dir, struct why *why)
 {
 	char parent[PATH_MAX];
@@ -144,6 +152,7 @@ static int open_db(struct items *items, const char *dir, struct why *why)
 			.tables_n = ITEMS_TABLES,
 			.map_size = items->marks.map * items->marks.page },
 		.first = first_rows,
+		.untried = tell_filesystem, /* once: the photos lie beside it */
 		.arg = items,
 	};
 	int r = split_dir(dir, parent, &create.name);

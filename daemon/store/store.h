@@ -30,9 +30,10 @@ enum store_event_kind {
 	STORE_VANISHED,  /* a subscription or partner that the configuration no longer has: frozen;
 			    .why names it; daily */
 	STORE_FORGOTTEN, /* it is forgotten: orphan-keep is over or the operator said so */
-	STORE_SIZE,    /* at the start: it is larger than what is asked for, and stays so: .octets,
-			  .why */
-	STORE_HISTORY, /* it fills the store and is shortened: .ms */
+	STORE_SIZE, /* at the start: it is larger than what is asked for, and stays so: .octets,
+		       .why */
+	STORE_FILESYSTEM, /* at the start: it lies on a file system that was never tried: .why */
+	STORE_HISTORY,    /* it fills the store and is shortened: .ms */
 	/* .sequence was held and is never released: .code NX_ESUPERSEDED (by a newer version) or
 	 * NX_EKILLED, .first the sequence of that; 0 = not known */
 	STORE_OVERTAKEN,
