@@ -30,9 +30,5 @@ struct signal_;
 int signal_new(struct loop *loop, int number, loop_fn *fn, void *arg, struct signal_ **ret);
 void signal_free(struct signal_ **signal);
 
-struct watch; /* a descriptor that is not a conn: stderr for the log */
-int watch_write_new(struct loop *loop, int fd, loop_fn *fn, void *arg, struct watch **ret);
-void watch_free(struct watch **watch);
-void watch_once(struct watch *watch); /* fn when it is writable, once */
 /* run fn at the end of this turn */
 int loop_later(struct loop *loop, loop_fn *fn, void *arg);

@@ -30,9 +30,6 @@ struct signal_ {
 	void *arg;
 	int number;
 };
-struct watch {
-	int none;
-};
 struct later {
 	struct later *next;
 	loop_fn *fn;
@@ -284,24 +281,6 @@ void fake_signal(struct loop *loop, int number)
 	for (struct signal_ *s = loop->signals; s != NULL; s = s->next)
 		if (s->number == number)
 			s->fn(s->arg);
-}
-
-int watch_write_new(struct loop *loop, int fd, loop_fn *fn, void *arg, struct watch **ret)
-{
-	(void)loop, (void)fd, (void)fn, (void)arg;
-	*ret = calloc(1, sizeof(**ret));
-	return *ret == NULL ? NX_ENOMEM : 0;
-}
-
-void watch_free(struct watch **watch)
-{
-	free(*watch);
-	*watch = NULL;
-}
-
-void watch_once(struct watch *watch)
-{
-	(void)watch;
 }
 
 int loop_later(struct loop *loop, loop_fn *fn, void *arg)

@@ -19,7 +19,6 @@
 struct seen {
 	struct loop *loop;
 	struct timer *timer;
-	struct watch *watch;
 	unsigned n, stop_at;
 	char order[16];
 };
@@ -37,7 +36,6 @@ static int teardown(void **state)
 	struct seen *seen = *state;
 
 	timer_free(&seen->timer);
-	watch_free(&seen->watch);
 	loop_free(&seen->loop);
 	assert_null(seen->loop);
 	loop_free(&seen->loop);
@@ -189,29 +187,6 @@ static void signals(void **state)
 	assert_null(signal);
 }
 
-static void watches(void **state)
-{
-	struct seen *seen = *state;
-	char path[] = "/tmp/net-watch.XXXXXX";
-	int pipe_fds[2], file = mkstemp(path);
-
-	unlink(path);
-	assert_int_equal(pipe(pipe_fds), 0);
-	seen->stop_at = 1;
-	assert_int_equal(watch_write_new(seen->loop, pipe_fds[1], count, seen, &seen->watch), 0);
-	watch_once(seen->watch);
-	assert_int_equal(loop_run(seen->loop), 0);
-	watch_free(&seen->watch);
-	/* epoll refuses a plain file; it is writable all the same */
-	assert_int_equal(watch_write_new(seen->loop, file, count, seen, &seen->watch), 0);
-	watch_once(seen->watch);
-	assert_int_equal(loop_run(seen->loop), 0);
-	assert_int_equal(seen->n, 2);
-	close(file);
-	close(pipe_fds[0]);
-	close(pipe_fds[1]);
-}
-
 static void hear(const char *line, void *arg)
 {
 	snprintf(arg, 400, "%s", line);
@@ -261,9 +236,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(timers),           T(never_early),     T(later),
-		T(later_is_no_trap), T(wakes),           T(signals),
-		T(watches),          T(one_time_a_turn), T(libevent_speaks_through_the_log)
+		T(timers), T(never_early), T(later),           T(later_is_no_trap),
+		T(wakes),  T(signals),     T(one_time_a_turn), T(libevent_speaks_through_the_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,8 @@
-/* loop_watch.c - see loop.h: wake-ups from other threads, signals, descriptors that are not conns.
- */
+/* loop_wake.c - see loop.h: wake-ups from other threads, signals. */
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -115,64 +113,4 @@ void signal_free(struct signal_ **signal)
 	event_del(&(*signal)->event);
 	free(*signal);
 	*signal = NULL;
-}
-
-/* -- a descriptor that is not a conn */
-
-struct watch {
-	struct loop *loop;
-	loop_fn *fn;
-	void *arg;
-	bool plain;
-	struct event event;
-	struct later later;
-};
-
-static void watch_rang(evutil_socket_t fd, short what, void *arg)
-{
-	struct watch *watch = arg;
-
-	(void)fd, (void)what;
-	watch->fn(watch->arg);
-}
-
-/* epoll takes no plain file (stderr > log) nor /dev/null; libevent would complain on stderr */
-static bool is_plain(int fd)
-{
-	int epoll = epoll_create1(EPOLL_CLOEXEC);
-	struct epoll_event event = { .events = EPOLLOUT };
-	bool plain = epoll >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0;
-
-	if (epoll >= 0)
-		close(epoll);
-	return plain;
-}
-
-int watch_write_new(struct loop *loop, int fd, loop_fn *fn, void *arg, struct watch **ret)
-{
-	struct watch *watch = calloc(1, sizeof(*watch));
-
-	if (watch == NULL)
-		return NX_ENOMEM;
-	*watch = (struct watch){ .loop = loop, .fn = fn, .arg = arg, .plain = is_plain(fd) };
-	event_assign(&watch->event, loop_base(loop), fd, EV_WRITE, watch_rang, watch);
-	*ret = watch;
-	return 0;
-}
-
-void watch_free(struct watch **watch)
-{
-	if (*watch == NULL)
-		return;
-	event_del(&(*watch)->event);
-	later_drop(&(*watch)->later);
-	free(*watch);
-	*watch = NULL;
-}
-
-void watch_once(struct watch *watch)
-{
-	/* what cannot be waited for can always be written */
-	if (watch->plain || event_add(&watch->event, NULL) < 0)
-		later_add(watch->loop, &watch->later, watch->fn, watch->arg);
 }
