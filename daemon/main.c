@@ -228,7 +228,7 @@ static int with_conf(const struct verb *verb, const struct asked *asked)
 	int status;
 
 	if (conf_read(asked->file, &conf, &why) < 0)
-		return complain("configuration", &why, verb == verbs ? EX_CONFIG : 1);
+		return complain("configuration", &why, verb->fn == check ? 1 : EX_CONFIG);
 	status = verb->fn(&conf, asked);
 	conf_free(&conf);
 	return status;

@@ -44,6 +44,9 @@ def test_check():
             holds(at in said and complaint in said, "wanted %r and %r in %r" % (at, complaint, said))
             check(subprocess.run([NEWSXD, "--config", x.config], capture_output=True, timeout=WAIT_S, check=False).returncode,
                   78, "a start with %s" % words)
+        for verb in (["--verify-store"], ["--owed"], ["--clock-ok"], ["--forget-subscription", "s"], ["--backup", "copy"],
+                     ["--restore", "copy"], ["--convert"]):
+            holds("newsxd.conf:" in newsxd(x, *verb, status=78), verb)
         del x.partners["odd"]
         x.subscriptions["odd"] = 'partner = "nobody"'
         x.configure()
@@ -231,6 +234,30 @@ def test_stop():
         begin = time.monotonic()
         x.restart()
         holds(time.monotonic() - begin < 5, "ready again")
+
+
+def test_a_second_signal_changes_nothing():
+    """a photo is under way when the daemon stops: it arrives and its item is stored, however often it is told to stop"""
+    with Exchange(PARTNERS, SUBS, {"limits": "bye = 30s"}) as x:
+        with Link(x.port, x.keys["pub"].identity) as pub:
+            doc, env, parts = picture("urn:stop:photo", size=300000)
+            ident = pub.publish(doc, {"channel": "m", **env})
+            need = pub.next("NEED")
+            ((_, photo),) = parts.items()
+            pub.data(need.body["handle"], 0, photo[:10000])
+            x.process.send_signal(signal.SIGTERM)
+            check(pub.next("BYE").body["code"], "shutdown", "BYE")
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+                x.process.send_signal(number)
+                alive(pub)
+            for at in range(10000, 300000, 10000):
+                pub.data(need.body["handle"], at, photo[at:at + 10000])
+            check(pub.answer(ident), "stored", "an item that was under way")
+            pub.bye()
+            check(pub.closes(), "", "nothing but the one BYE")
+        check(x.process.wait(WAIT_S), 0, "exit status")
+        check(len(x.found("daemon.stop")), 1, "stops")
+        x.verify()
 
 
 def test_stop_idle():
