@@ -74,6 +74,7 @@ static void listening(struct hub *hub)
 	}
 	tell_doors(hub);
 	key_serving(hub->tls);
+	admit_warn(hub->tls, hub->conf, clock_wall_ms());
 	notify_ready("serving");
 }
 
@@ -225,8 +226,11 @@ void hub_forget(struct hub *hub, const char *name)
 {
 	struct forget *forget = calloc(1, sizeof(*forget));
 
-	if (forget == NULL)
+	if (forget == NULL) {
+		log_warn("ask.refused", kv_str("ask", "forget"), kv_str("subscription", name),
+			 kv_str("reason", nx_word(NX_ENOMEM)));
 		return;
+	}
 	snprintf(forget->name, sizeof(forget->name), "%s", name);
 	forget->req = (struct store_forget){
 		.req = { .kind = REQ_FORGET, .done = forgotten, .arg = forget },

@@ -114,9 +114,9 @@ static void tick(void *arg)
 		if (i <= hub->peers_n)
 			peer_tick(hub->peers[i - 1], now, wall);
 	hub_close_ended(hub, wall);
-	if (hub->ticks % WARN_TICKS == 0 && hub->listen != NULL)
-		admit_warn(hub->tls, hub->conf, wall);
 	hub->ticks++;
+	if (hub->ticks % WARN_TICKS == 0)
+		admit_warn(hub->tls, hub->conf, wall);
 	if (hub->absent != 0 && hub->listen != NULL)
 		hub_look_absent(hub);
 	if (hub->ticks % ASK_TICKS == 0)

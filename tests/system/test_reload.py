@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 
 import ca as ca_
 from ca import Ca, together
@@ -205,6 +206,34 @@ def test_a_reload_in_a_start_is_done_after_it():
         x.log("conf.reload", since=mark, partners=2)
         holds(x.found("listen.open", since=mark), "serving")
         x.stop()
+
+
+def test_a_slow_start_warns_of_a_list_that_ends():
+    """the store takes longer than a second to begin: event=crl.expires comes all the same, not six hours later"""
+    if skips_gate() or not ca_.there():
+        return
+    x, gate = gated()
+    agency = Ca(x.folder, "agency")
+    together(x.folder + "/agency.ca", agency.crt)
+    together(x.folder + "/agency.crl", agency.crl(until=3600))
+    x.partners["agency"] = 'pin = {} ca = "agency.ca" san = {"a.example"} crl = "agency.crl" read = {"n.*"}'
+    x.keys["agency"] = None
+    x.configure()
+    with x:
+        x.log("crl.expires", peer="agency")
+        x.stop()
+        x.subscriptions["new"] = 'partner = "agency" channels = {"n.*"}'  # something to commit
+        x.configure()
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        mark = x.mark()
+        x.start(wait=False)
+        x.log("daemon.start", since=mark)
+        time.sleep(2.5)  # two ticks: there is no event of what does not come
+        check(x.found("crl.expires", "listen.open", since=mark), [], "before it serves")
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        x.log("crl.expires", since=mark, peer="agency")
+        x.stop()
+        check(len(x.found("crl.expires", since=mark)), 1, "warnings")
 
 
 def test_a_thousand_reloads_cost_nothing():
