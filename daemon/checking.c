@@ -23,8 +23,7 @@ static bool look_up(const char *directory, char path[4096], struct stat *ret)
 	return true;
 }
 
-/* for good: this process only looks. returns 1 when we are somebody else now, 0 when not, -1 */
-static int become_owner(const char *directory, char words[160])
+int checking_become_owner(const char *directory, char words[160])
 {
 	const struct passwd *passwd;
 	char path[4096];
@@ -46,7 +45,7 @@ int checking(const char *file, struct conf **conf)
 {
 	char as[160] = "";
 	struct why why = { 0 };
-	int become = become_owner((*conf)->store_directory, as), r = 0;
+	int become = checking_become_owner((*conf)->store_directory, as), r = 0;
 
 	if (become < 0) {
 		fprintf(stderr, "newsxd: cannot become the owner of the store%s\n", as);

@@ -150,7 +150,13 @@ static int verify(struct conf **conf, const struct asked *asked)
 static int leave(const struct conf *conf, const char *verb, const char *name)
 {
 	struct why why = { 0 };
+	char as[160] = "";
 
+	/* else root leaves what the service cannot take */
+	if (checking_become_owner(conf->store_directory, as) < 0) {
+		fprintf(stderr, "newsxd: cannot become the owner of the store%s\n", as);
+		return 1;
+	}
 	if (ask_leave(conf->store_directory, verb, name, &why) < 0)
 		return complain(verb, &why, 1);
 	printf("left for the daemon: it answers in its log within 5 s (event=ask.taken)\n");

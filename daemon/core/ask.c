@@ -34,22 +34,30 @@ int ask_leave(const char *directory, const char *verb, const char *name, struct 
 	return 0;
 }
 
-void ask_take(const char *directory, ask_fn *fn, void *arg)
+int ask_take(const char *directory, ask_fn *fn, void *arg, struct why *why)
 {
 	char path[4096];
 	struct dirent *entry;
 	unsigned n = 0;
+	int r = 0;
 	DIR *dir;
 
 	snprintf(path, sizeof(path), "%s/ask", directory);
 	dir = opendir(path);
+	if (dir == NULL && errno == ENOENT)
+		return 0;
 	if (dir == NULL)
-		return;
+		return why_set(why, NX_ESYS, "cannot read %s: %s", path, strerror(errno));
 	while (n++ < ASK_AT_ONCE && (entry = readdir(dir)) != NULL) {
 		const char *name = entry->d_name;
 
-		if (name[0] == '.' || unlinkat(dirfd(dir), name, 0) < 0)
+		if (name[0] == '.')
 			continue;
+		if (unlinkat(dirfd(dir), name, 0) < 0) {
+			r = why_set(why, NX_ESYS, "cannot take %s/%.80s: %s", path, name,
+				    strerror(errno));
+			continue;
+		}
 		if (strcmp(name, "clock-ok") == 0)
 			fn(arg, "clock-ok", NULL);
 		else if (strncmp(name, "forget-", 7) == 0 && name_ok(name + 7))
@@ -58,4 +66,5 @@ void ask_take(const char *directory, ask_fn *fn, void *arg)
 			fn(arg, name, NULL);
 	}
 	closedir(dir);
+	return r;
 }

@@ -88,6 +88,17 @@ static void asked(void *arg, const char *verb, const char *name)
 	}
 }
 
+/* one that cannot be taken is told once, not every five seconds */
+static void take_asks(struct hub *hub)
+{
+	struct why why = { 0 };
+	int r = ask_take(hub->conf->store_directory, asked, hub, &why);
+
+	if (r < 0 && !hub->asks_stuck)
+		log_warn("ask.refused", kv_str("reason", nx_word(r)), kv_str("words", why.words));
+	hub->asks_stuck = r < 0;
+}
+
 static uint64_t activity(const struct exchange *exchange)
 {
 	const struct counters *c = &exchange->count;
@@ -120,7 +131,7 @@ static void tick(void *arg)
 	if (hub->absent != 0 && hub->listen != NULL)
 		hub_look_absent(hub);
 	if (hub->ticks % ASK_TICKS == 0)
-		ask_take(hub->conf->store_directory, asked, hub);
+		take_asks(hub);
 	if (hub->ticks % REPORT_TICKS == 0 && activity(&hub->exchange) != hub->reported) {
 		hub->reported = activity(&hub->exchange);
 		report_state(&hub->exchange, false);

@@ -22,6 +22,7 @@ struct hub {
 	struct signal_ *signals[4];
 	struct peer **peers, **dead; /* dead: closed in this second, freed at the next tick */
 	unsigned peers_n, peers_cap, dead_n, dead_cap;
+	bool asks_stuck; /* what the operator left cannot be taken, and that was told */
 	unsigned ticks;
 	uint64_t reported; /* sum of counters at the last report */
 	int status;

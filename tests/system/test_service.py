@@ -1,8 +1,10 @@
 """The service around the exchange: checks, reports, signals, reloads, and the end."""
 import json
 import os
+import pwd
 import re
 import select
+import shutil
 import signal
 import subprocess
 import threading
@@ -418,6 +420,29 @@ def test_asks():
         check(owed(x), {"s": 1, "t": 0}, "after it")
         said = newsxd(x, "--forget-subscription", "../../etc/passwd", status=1)
         holds("etc" in said, said)
+
+
+def test_asks_of_root():
+    """root's word is left as the service's own; one that the service cannot take is told, once"""
+    if os.geteuid() != 0:
+        print("only root can be somebody else\nSKIP")
+        return
+    with Exchange(PARTNERS, SUBS) as x:
+        store = os.path.join(x.folder, "store")
+        ask = os.path.join(store, "ask")
+        os.chmod(x.folder, 0o755)
+        nobody = pwd.getpwnam("nobody")
+        shutil.chown(store, nobody.pw_uid, nobody.pw_gid)
+        newsxd(x, "--clock-ok")
+        left = os.stat(ask)
+        check((left.st_uid, left.st_gid), (nobody.pw_uid, nobody.pw_gid), "whose")
+        x.log("ask.taken", ask="clock-ok")
+        os.chmod(x.folder, 0o700)
+        shutil.rmtree(ask)
+        with open(ask, "w", encoding="ascii"):
+            pass  # no folder: as little to be read as one of root's
+        words = x.log("ask.refused", reason="system-error")["words"]
+        holds("cannot read" in words and "ask" in words, words)
 
 
 def test_log():
