@@ -113,6 +113,10 @@ static void print_owed(const struct owed_line *line, void *arg)
 		       (unsigned long long)line->items, (unsigned long long)line->octets);
 	print_time("oldest", line->oldest_ms, json);
 	print_time("acked", line->acked_ms, json);
+	if (!json && line->vanished_ms != TIME_NONE)
+		printf("  not in the configuration since");
+	if (json || line->vanished_ms != TIME_NONE)
+		print_time("vanished", line->vanished_ms, json);
 	printf(json ? "}\n" : "\n");
 }
 

@@ -150,7 +150,9 @@ void report_event(struct exchange *exchange, const struct store_event *e)
 			 kv_u64("percent", e->percent), kv_str("rule", e->why.words));
 		break;
 	case STORE_VANISHED:
-		log_warn("store.vanished", kv_str("words", e->why.words));
+		log_warn("store.vanished", kv_str("words", e->why.words),
+			 kv_u64("owed_at_most", e->items), kv_u64("bytes", e->octets),
+			 kv_i64("keeps_s", e->ms / 1000));
 		break;
 	case STORE_FORGOTTEN:
 		log_warn("store.forgotten", kv_str("words", e->why.words));

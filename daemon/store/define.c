@@ -191,12 +191,14 @@ static void freeze(struct defining *d)
 			continue;
 		row.vanished_ms = d->wall_ms;
 		sub_row_put(d->txn, &row);
+		items_vanished_news(d->items, d->wall_ms);
 	}
 	do {
 		m.n = 0;
 		partners_each(d->txn, missing_partner, &m);
 		for (unsigned i = 0; i < m.n; i++) {
 			m.p[i].row.vanished_ms = d->wall_ms;
+			items_vanished_news(d->items, d->wall_ms);
 			partner_put(d->txn, m.p[i].name, &m.p[i].row);
 		}
 	} while (m.n == 16 && d->txn->r == 0);

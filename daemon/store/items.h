@@ -245,5 +245,7 @@ int items_release(struct items *items, int64_t boot_ms, int64_t wall_ms, bool sy
 int items_expire(struct items *items, int64_t wall_ms);
 int items_retire(struct items *items, int64_t wall_ms);
 int items_vanished(struct items *items, int64_t wall_ms);
+/* what is missing since then is told at the next tick, not when the day is over */
+void items_vanished_news(struct items *items, int64_t wall_ms);
 /* a kill settles what stands owed of the older versions: the verdict at fetch does it; nothing to
  * do at put */

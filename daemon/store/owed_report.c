@@ -12,12 +12,14 @@ struct report {
 	uint64_t position_last;
 };
 
-static void report_sub(const struct report *report, const struct sub *sub)
+static void report_sub(const struct report *report, const struct sub_row *row)
 {
+	const struct sub *sub = &row->sub;
 	struct owed_line line = { .subscription = sub->name,
 				  .partner = sub->partner_name,
 				  .oldest_ms = TIME_NONE,
-				  .acked_ms = TIME_NONE };
+				  .acked_ms = TIME_NONE,
+				  .vanished_ms = TIME_NONE };
 	struct receipt_entry acked;
 	struct debts debts;
 	struct debt debt;
@@ -32,6 +34,8 @@ static void report_sub(const struct report *report, const struct sub *sub)
 	debts_close(&debts);
 	if (receipts_last_acked(report->txn, sub->number, false, &acked))
 		line.acked_ms = acked.at_ms;
+	if (row->vanished_ms != 0)
+		line.vanished_ms = row->vanished_ms;
 	report->fn(&line, report->arg);
 }
 
@@ -46,7 +50,7 @@ static int report_all(struct report *report)
 	count_get(report->txn, &count);
 	report->position_last = count.position_last;
 	for (size_t i = 0; i < rows.n && report->txn->r == 0; i++)
-		report_sub(report, &rows.p[i].sub);
+		report_sub(report, &rows.p[i]);
 	sub_rows_free(&rows);
 	return report->txn->r;
 }

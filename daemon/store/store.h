@@ -344,6 +344,7 @@ struct owed_line {
 	const char *subscription, *partner;
 	uint64_t items, octets;      /* exact */
 	int64_t oldest_ms, acked_ms; /* wall; TIME_NONE */
+	int64_t vanished_ms;         /* since when it is not in the configuration; or TIME_NONE */
 };
 int store_owed(const char *directory, void (*fn)(const struct owed_line *, void *), void *arg,
 	       struct why *why);

@@ -54,13 +54,14 @@ void items_forget(struct items *items, struct txn *txn, struct store_forget *for
 struct vanishing {       /* items->vanishing */
 	int64_t told_ms; /* when those that vanished were last announced; 0 = not since the start */
 	int64_t looked_ms;
+	int64_t news_ms; /* since then some are missing that were never told; 0 = none */
 	bool more;
 };
 
 struct vanished {
 	struct items *items;
 	struct txn *txn;
-	int64_t wall_ms;
+	int64_t wall_ms, news_ms;
 	bool tell;
 	char forget[NAME_MAX_ + 1]; /* a partner whose time is over */
 };
@@ -68,6 +69,12 @@ struct vanished {
 static bool over(const struct vanished *v, int64_t since_ms)
 {
 	return v->wall_ms - since_ms >= v->items->times.orphan_keep_ms;
+}
+
+/* all, once a day, and at once what is new */
+static bool to_tell(const struct vanished *v, int64_t since_ms)
+{
+	return v->tell || (v->news_ms != 0 && since_ms >= v->news_ms);
 }
 
 static void tell_vanished(struct vanished *v, uint32_t number, int64_t since_ms, const char *kind,
@@ -94,7 +101,7 @@ static void vanished_partner(const char *name, const struct partner_row *row, vo
 		return;
 	if (over(v, row->vanished_ms))
 		snprintf(v->forget, sizeof(v->forget), "%s", name);
-	else if (v->tell)
+	else if (to_tell(v, row->vanished_ms))
 		tell_vanished(v, 0, row->vanished_ms, "partner", name);
 }
 
@@ -110,7 +117,7 @@ static bool vanished_step(struct vanished *v, const struct sub_rows *rows)
 			continue;
 		if (over(v, row->vanished_ms))
 			forget = row;
-		else if (v->tell)
+		else if (to_tell(v, row->vanished_ms))
 			tell_vanished(v, row->sub.number, row->vanished_ms, "subscription",
 				      row->sub.name);
 	}
@@ -135,8 +142,14 @@ static bool due(struct vanishing *state, int64_t wall_ms, bool *ret_tell)
 {
 	*ret_tell = state->told_ms == 0 || wall_ms - state->told_ms >= DAY_MS ||
 		    wall_ms < state->told_ms;
-	return *ret_tell || state->more || wall_ms - state->looked_ms >= LOOK_MS ||
-	       wall_ms < state->looked_ms;
+	return *ret_tell || state->more || state->news_ms != 0 ||
+	       wall_ms - state->looked_ms >= LOOK_MS || wall_ms < state->looked_ms;
+}
+
+void items_vanished_news(struct items *items, int64_t wall_ms)
+{
+	if (items->vanishing != NULL && items->vanishing->news_ms == 0)
+		items->vanishing->news_ms = wall_ms; /* else the first look tells of all */
 }
 
 int items_vanished(struct items *items, int64_t wall_ms)
@@ -153,6 +166,7 @@ int items_vanished(struct items *items, int64_t wall_ms)
 	if (state == NULL || !due(state, wall_ms, &v.tell))
 		return 0;
 	v.txn = &txn;
+	v.news_ms = state->news_ms;
 	items_begin(items, &txn);
 	txn.r = txn.r < 0 ? txn.r : sub_rows_load(&txn, &rows);
 	if (txn.r == 0)
@@ -163,6 +177,7 @@ int items_vanished(struct items *items, int64_t wall_ms)
 		return r;
 	state->looked_ms = wall_ms;
 	state->more = more;
+	state->news_ms = 0;
 	if (v.tell)
 		state->told_ms = wall_ms;
 	return more;

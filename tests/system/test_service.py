@@ -117,7 +117,7 @@ def test_owed():
         check(owed(x), {"s": 2, "t": 3}, "five answered")
         rows = [json.loads(line) for line in newsxd(x, "--owed", "--json").splitlines()]
         for row in rows:
-            check(sorted(row), ["acked", "items", "octets", "oldest", "partner", "subscription"], "keys")
+            check(sorted(row), ["acked", "items", "octets", "oldest", "partner", "subscription", "vanished"], "keys")
             holds(row["partner"] == "sub" and row["octets"] >= 100 * row["items"], "row %r" % row)
             holds(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", row["oldest"]), "oldest")
         by_name = {row["subscription"]: row for row in rows}
@@ -408,7 +408,14 @@ def test_asks():
         del x.subscriptions["old"]
         x.configure()
         check(x.reload()["event"], "conf.reload", "reload")
+        told = x.log("store.vanished")  # at once, not a day after the start
+        check((told["words"], told["owed_at_most"]), ("subscription old is not in the configuration", "1"), "what is lost soon")
+        holds(6 * 86400 < int(told["keeps_s"]) <= 7 * 86400, told)
         check(owed(x).get("old"), 1, "frozen, still known")
+        lines = newsxd(x, "--owed").splitlines()
+        check(["not in the configuration since" in line for line in lines if line.startswith(("old ", "s "))].count(True), 1, lines)
+        check([json.loads(line)["vanished"] is None for line in newsxd(x, "--owed", "--json").splitlines()
+               if '"old"' in line or '"s"' in line].count(False), 1, "in JSON")
         newsxd(x, "--clock-ok")
         newsxd(x, "--forget-subscription", "old")
         newsxd(x, "--forget-subscription", "s")

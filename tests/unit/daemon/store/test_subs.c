@@ -228,6 +228,29 @@ static void what_goes_makes_no_second_announcement(void **state)
 	assert_int_equal(told_n(fx, STORE_VANISHED), 6);
 }
 
+static void who_goes_is_told_at_once_and_alone(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("*", true);
+
+	def.subs[1] = def.subs[2] = def.subs[0];
+	def.subs[1].name = "t";
+	def.subs[2].name = "u";
+	def.subs_n = 3;
+	assert_int_equal(fx_define(fx, &def), 0);
+	fx_maintain(fx);
+	for (unsigned gone = 1; gone <= 2; gone++) {
+		def.subs_n--;
+		fx_advance(fx, 3600000);
+		assert_int_equal(fx_define(fx, &def), 0);
+		fx_maintain(fx);
+		assert_int_equal(told_n(fx, STORE_VANISHED), gone);
+	}
+	fx_advance(fx, DAY);
+	fx_maintain(fx);
+	assert_int_equal(told_n(fx, STORE_VANISHED), 4);
+}
+
 static void back_in_time_is_as_if_never_gone(void **state)
 {
 	struct fx *fx = *state;
@@ -311,6 +334,7 @@ int main(void)
 		T(moved_drops_the_debts),
 		T(vanished_is_frozen_told_and_forgotten),
 		T(what_goes_makes_no_second_announcement),
+		T(who_goes_is_told_at_once_and_alone),
 		T(back_in_time_is_as_if_never_gone),
 		T(forget_by_command),
 		T(unknown_partner_is_refused_whole),
