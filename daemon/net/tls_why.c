@@ -35,6 +35,15 @@ static int ssl_why(struct why *why)
 	case SSL_R_UNSUPPORTED_PROTOCOL:
 	case SSL_R_VERSION_TOO_LOW:
 		return refusal(NX_EOLDTLS, why);
+	case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+	case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+	case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+	case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+		return why_set(
+			why, NX_ETLS,
+			"the peer does not take our key (%s): has it the pin that key.serving "
+			"says?",
+			tls_words());
 	case SSL_R_RECORD_TOO_SMALL: /* OpenSSL's own count of empty records, 32 */
 		return why_set(why, NX_EKEYUPDATE, "too many empty records");
 	default:

@@ -35,6 +35,8 @@ static const struct {
 };
 /* clang-format on */
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
+/* OpenSSL has no alert of its own for it, and says certificate_unknown */
+#define VERDICT_OTHER X509_V_ERR_PERMITTED_VIOLATION
 
 static int code_of(int theirs)
 {
@@ -46,10 +48,14 @@ static int code_of(int theirs)
 
 int tls_verdict_of(int code)
 {
+	if (code == NX_ETOOMANY)
+		return X509_V_ERR_APPLICATION_VERIFICATION;
+	if (code == NX_ECRLMISSING || code == NX_ECRLEXPIRED) /* not the partner's to mend */
+		return VERDICT_OTHER;
 	for (size_t i = 0; i < ROWS; i++)
 		if (rows[i].ours == code)
 			return rows[i].theirs;
-	return X509_V_ERR_APPLICATION_VERIFICATION;
+	return VERDICT_OTHER;
 }
 
 /* -- names */

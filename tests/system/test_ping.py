@@ -242,6 +242,7 @@ def test_server_pin():
         pin = x.keys["vna"].pin
         said = fails(x, "kpl", "server-pin", PIN, x.keys["exchange"].pin, pin=pin, well=OPENED[:4])
         same_said(x, "kpl", said, PIN, pin=pin)
+        holds("does not take our key" in x.log("conn.refuse", reason="handshake-failed")["words"], "what the exchange's log says")
 
 
 def test_key():
@@ -326,7 +327,7 @@ def test_revoked_and_other_certificates():
                  SUBS)
     ca = Ca(x.folder, "a")
     leaf = lambda **more: types.SimpleNamespace(identity=ca.leaf(**more))
-    x.keys.update({"well": leaf(), "taken-back": leaf(), "server": leaf(ext=LEAF_EXT.replace("clientAuth", "serverAuth"))})
+    x.keys.update({"well": leaf(), "taken-back": leaf(), "other": leaf(san="DNS:other.example"), "server": leaf(ext=LEAF_EXT.replace("clientAuth", "serverAuth"))})
     ca.revoke(x.keys["taken-back"].identity)
     together(x.folder + "/a.ca", ca.crt)
     together(x.folder + "/a.crl", ca.crl())
@@ -334,8 +335,15 @@ def test_revoked_and_other_certificates():
         check(run("ping", x, "well").returncode, 0, "one that is well")
         said = fails(x, "taken-back", "revoked", REVOKED, "revoked", well=OPENED)
         same_said(x, "taken-back", said, REVOKED)
-        said = fails(x, "server", "certificate", CERTIFICATE, "", well=OPENED)
-        same_said(x, "server", said, CERTIFICATE)
+        for who in ("server", "other"):
+            said = fails(x, who, "certificate", CERTIFICATE, "", well=OPENED)
+            same_said(x, who, said, CERTIFICATE)
+        x.log("conn.refuse", reason="wrong-name")
+        # of the exchange, not of the partner, is what is wrong here
+        together(x.folder + "/a.crl", ca.crl(since=-86400 * 2, until=-86400))
+        check(x.reload()["event"], "conf.reload", "a list that is over")
+        fails(x, "well", "certificate", CERTIFICATE, "", well=OPENED)
+        x.log("conn.refuse", reason="crl-expired")
 
 
 def test_every_status_of_the_manual_is_provoked_here():
