@@ -295,7 +295,9 @@ static void answer(struct inbound *in, const struct receipt *receipt)
 			 kv_str("result", result_word(ack.result)),
 			 kv_u64("position", receipt_position(receipt)),
 			 kv_str("channel", in->candidate.envelope.channel),
-			 kv_str("lane", facts_lane(facts) == LANE_FLASH ? "flash" : "routine"),
+			 kv_str("lane", facts_kill(facts)                 ? "kill"
+					: facts_lane(facts) == LANE_FLASH ? "flash"
+									  : "routine"),
 			 kv_slice("uri", facts->uri), kv_slice("version", facts->version),
 			 kv_u64("bytes", in->candidate.head.document_len),
 			 kv_u64("parts", in->candidate.envelope.parts_n),
@@ -360,7 +362,9 @@ static void got_part(void *arg, unsigned index, int code, enum nx_retry retry, u
 	free(in->wants[index]); /* the pull has let go of it */
 	in->wants[index] = NULL;
 	if (code < 0) {
-		inbound_refuse(&in, code, retry, "a part of it could not be had");
+		inbound_refuse(&in, code, retry,
+			       code == NX_EFULL ? "the store has no room for its photos just now"
+						: "a part of it could not be had");
 		return;
 	}
 	in->parts[index].number = number;

@@ -189,6 +189,7 @@ static void parts_stop_at_ninety(void **state)
 	b = actor_publish(kpl, .uri = "urn:b");
 	stage_settle(stage);
 	expect_refusal(a, "store-full", NX_LATER);
+	assert_true(stage_logged(stage, "no room for its photos"));
 	assert_int_equal(kpl->needs_n, 0);
 	expect_ack(b);
 	store_usage_fake(stage->exchange->store, 0, 0);

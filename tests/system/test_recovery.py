@@ -429,6 +429,9 @@ def test_a_kill_beats_what_was_already_fetched():
         for document in (story("urn:q:10", "2", pubstatus="canceled"), story("urn:q:12", "2", urgency=1)):
             if link.answer(link.publish(document, TO, lane=FLASH)) != "stored":
                 raise Failed("not stored")
+        for lane, uri in (("kill", "urn:q:10"), ("flash", "urn:q:12")):
+            if x.log("item.stored", lane=lane)["uri"] != uri:
+                raise Failed("the log does not say that it is a %s" % lane)
         sub.give_credit()
         came = []
         for _ in range(19):
