@@ -283,6 +283,10 @@ int main(int argc, char **argv)
 			asked.arg = optarg;
 		}
 	}
+	if (asked.file == NULL)
+		fputs("newsxd: missing: --config FILE; the service reads "
+		      "/etc/newsxd/newsxd.conf\n",
+		      stderr);
 	if (asked.file == NULL || optind != argc || (asked.json && verb->fn != owed) ||
 	    (asked.rate && verb->fn != backup))
 		return usage(stderr, EX_USAGE);

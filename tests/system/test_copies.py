@@ -327,6 +327,7 @@ class Machine:
             os.makedirs(os.path.join(root, folder), exist_ok=True)
         os.symlink(NEWSXD, os.path.join(root, "bin", "newsxd"))
         self.stub("apt-get", 'test "$1" = install')
+        self.stub("chgrp", 'test "$1 $2" = "-R newsxd" -a -e "$3/exchange.key"')
         self.stub("scp", 'for last; do :; done; to=$(echo "$last" | sed "s,^[^:]*:%s,%s,"); test "$1" = -rp; shift\n'
                          'while [ $# -gt 1 ]; do cp -rp "$1" "$to"; shift; done' % (root, root.replace("/old", "/new")))
 

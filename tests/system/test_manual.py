@@ -117,6 +117,35 @@ def examples(reader):
     box.ctl("stop", "news-in")
 
 
+def without(text, *heads):
+    """agencies.conf less these sections"""
+    for head in heads:
+        text, n = re.subn(r"^%s \{.*?\}(?=\n(\w|$)|\Z)\n?" % head, "", text, flags=re.M | re.S)
+        check(n, 1, head)
+    return text
+
+
+def taken_away(reader):
+    """a partner and what it is owed; root's word reaches the service"""
+    box = reader.box
+    reader.types("kpl", "newsxctl publish --server exchange.example --server-pin EXCHANGE-PIN --identity keys/kpl "
+                 "--channel kpl.news photo.jpg")
+    reader.agencies(lambda text: without(text, "partner ttxvn", "subscription kpl-to-ttxvn"))
+    reader.types("", "systemctl reload newsxd")
+    box.until("it is told", lambda: "subscription kpl-to-ttxvn is not in" in box.journal())
+    refused = box.inside("newsxctl", "ping", "--server", "exchange.example", "--server-pin", reader.words["EXCHANGE-PIN"],
+                         "--identity", "/srv/ttxvn/keys/ttxvn", ok=False)
+    check(refused.returncode, 15, refused.stdout)
+    for _, command in commands("newsxd.8", "WHEN A PARTNER CANNOT CONNECT"):
+        holds("reason=unknown-key" in reader.types("", command), reader.said)
+    reader.words["NAME"] = "kpl-to-ttxvn"
+    for _, command in commands("newsxd.8", "TAKING A PARTNER AWAY"):
+        said = reader.types("", command)
+        if "--owed" in command:
+            holds(re.search(r"^kpl-to-ttxvn .* not in the configuration since", said, re.M), said)
+    box.until("it is forgotten", lambda: "event=store.forgotten" in box.journal())
+
+
 def stored(reader, uri):
     write(reader.box.root + "/srv/kpl/n.json", '{"uri": "%s", "version": "1", "type": "text", "headline": "x", '
           '"versioncreated": "2026-11-28T05:00:00Z"}' % uri)
@@ -171,6 +200,7 @@ def test_the_manual_followed_on_a_fresh_machine():
         from_nothing(reader)
         new_keys(reader)
         examples(reader)
+        taken_away(reader)
 
     in_a_container(scene)
 
