@@ -141,6 +141,59 @@ static void what_comes_meanwhile_is_no_fault(void **state)
 	free(verify);
 }
 
+/* a row that ends a slice is cut before the next one is read */
+struct cutting {
+	struct sx *sx;
+	bool cut, overlap;
+};
+
+static void words_and_a_cut(const char *words, void *arg)
+{
+	struct cutting *cutting = arg;
+	struct txn txn;
+	struct cur cur;
+
+	cutting->overlap = cutting->overlap || strstr(words, "overlap") != NULL;
+	if (cutting->cut || strstr(words, "a filter that is not there") == NULL)
+		return;
+	txn_begin(&txn, items_db(cutting->sx->store->items), TXN_WRITE);
+	cur_open(&cur, &txn, T_OWED);
+	owed_cut(&cur, cutting->sx->sub, 2553, 2553, NULL, NULL);
+	cur_close(&cur);
+	assert_int_equal(txn_end(&txn), 0);
+	cutting->cut = true;
+}
+
+static void what_is_cut_between_two_slices_does_not_overlap(void **state)
+{
+	struct there *there = *state;
+	struct sx *sx = &there->sx;
+	struct cutting cutting = { .sx = sx };
+	struct verify *verify = calloc(1, sizeof(*verify));
+	struct txn txn;
+
+	assert_int_equal(sx_open(sx), 0);
+	txn_begin(&txn, items_db(sx->store->items), TXN_WRITE);
+	for (unsigned i = 0; i < VERIFY_SLICE + 10; i++) { /* 1-6, 11-16 ... */
+		struct owed_row row = { .subscription = sx->sub,
+					.generation = i == VERIFY_SLICE - 1 ? 99 : 1,
+					.first = i * 10 + 1,
+					.last = i * 10 + 6 };
+
+		owed_put(&txn, &row);
+	}
+	assert_int_equal(txn_end(&txn), 0);
+	verify->items_db = items_db(sx->store->items);
+	verify->photos_db = photos_db(sx->store->photos);
+	verify->fn = words_and_a_cut;
+	verify->arg = &cutting;
+	verify_all_owed(verify);
+	assert_int_equal(verify->r, 0);
+	assert_true(cutting.cut);
+	assert_false(cutting.overlap);
+	free(verify);
+}
+
 static void a_flipped_bit_of_a_photo(void **state)
 {
 	struct there *there = *state;
@@ -484,9 +537,13 @@ static void each_fault_has_a_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(nothing_to_say),           TEST(no_store_is_an_error),
-		TEST(a_flipped_bit_of_a_photo), TEST(a_flipped_bit_of_a_document),
-		TEST(each_fault_has_a_name),    TEST(what_comes_meanwhile_is_no_fault),
+		TEST(nothing_to_say),
+		TEST(no_store_is_an_error),
+		TEST(a_flipped_bit_of_a_photo),
+		TEST(a_flipped_bit_of_a_document),
+		TEST(each_fault_has_a_name),
+		TEST(what_comes_meanwhile_is_no_fault),
+		TEST(what_is_cut_between_two_slices_does_not_overlap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
