@@ -522,13 +522,37 @@ static void on_event(struct actor *actor, struct session_event *event)
 	}
 }
 
+/* the first frame of these octets; 0: it is not all here */
+static size_t frame_size(struct slice octets)
+{
+	const uint8_t *p = octets.p;
+	size_t n;
+
+	if (octets.n < FRAME_HEADER)
+		return 0;
+	n = FRAME_HEADER + ((size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3]);
+	return n <= octets.n ? n : 0;
+}
+
+/* one more; true: and now the line is cut */
+static bool was_last_frame(struct actor *actor)
+{
+	if (actor->frames_left == 0 || --actor->frames_left > 0)
+		return false;
+	actor_cut(actor);
+	return true;
+}
+
 static bool hear(struct actor *actor)
 {
-	struct slice all = line_peek(actor->line), in = all;
+	struct slice all = line_peek(actor->line), in;
 	struct session_event event;
 	struct why why = { 0 };
 	int r = 1;
 
+	if (actor->frames_left > 0)
+		all.n = frame_size(all);
+	in = all;
 	while (r > 0 && (in.n > 0 || all.n > 0)) {
 		r = session_feed(actor->session, &in, clock_boot_ms(), clock_wall_ms(), &event,
 				 &why);
@@ -539,7 +563,25 @@ static bool hear(struct actor *actor)
 		fail_msg("the hub broke a rule towards %s: %s %s", actor->name, nx_word(r),
 			 why.words);
 	line_take(actor->line, all.n - in.n);
+	if (all.n > 0)
+		(void)was_last_frame(actor);
 	return all.n > 0;
+}
+
+/* true: the line is cut */
+static bool say(struct actor *actor, struct slice frames)
+{
+	size_t n = frames.n;
+
+	for (; frames.n > 0; frames.p += n, frames.n -= n) {
+		if (actor->frames_left > 0)
+			n = frame_size(frames);
+		if (!actor->loses || actor->frames_left != 1)
+			line_write(actor->line, frames.p, n);
+		if (was_last_frame(actor))
+			return true;
+	}
+	return false;
 }
 
 static bool speak(struct actor *actor)
@@ -554,8 +596,9 @@ static bool speak(struct actor *actor)
 				  clock_boot_ms(), clock_wall_ms());
 		if (n == 0)
 			break;
-		line_write(actor->line, frame, n);
 		any = true;
+		if (say(actor, slice_of(frame, n)))
+			break;
 	}
 	return any;
 }
@@ -568,7 +611,7 @@ bool actor_turn(struct actor *actor)
 		return false;
 	if (!actor->deaf)
 		any = hear(actor);
-	if (!actor->mute && !line_is_over(actor->line))
+	if (!actor->mute && actor->line != NULL && !line_is_over(actor->line))
 		any = speak(actor) || any;
 	return any;
 }

@@ -79,6 +79,8 @@ struct actor {
 	bool lies;             /* gives other octets */
 	uint64_t credit_items; /* that it gives, in both lanes */
 	unsigned ahead;        /* so many unanswered; 0: as everybody */
+	unsigned frames_left;  /* heard and said, then its line is cut; 0: never */
+	bool loses;            /* the last one that it says does not arrive */
 	/* what it has */
 	struct offer **offers;
 	unsigned offers_n;
