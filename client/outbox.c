@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "client/beside.h"
 #include "client/inbox.h"
 #include "client/picture.h"
 #include "client/text.h"
@@ -79,82 +80,19 @@ static struct outbox *outbox_new(const char *file, unsigned parts)
 	return o;
 }
 
-static int folder_len(const char *file)
-{
-	const char *slash = file == NULL ? NULL : strrchr(file, '/');
-
-	return slash == NULL ? 0 : (int)(slash - file + 1);
-}
-
-/* where a part lies: beside the file; as the href has it, else with its %XX read */
-static char *beside(const char *file, const char *href)
-{
-	int folder_n = folder_len(file);
-	char *path = NULL, *to;
-
-	if (asprintf(&path, "%.*s%s", folder_n, folder_n ? file : "", href) < 0)
-		return NULL;
-	if (access(path, F_OK) == 0 || strchr(href, '%') == NULL)
-		return path;
-	to = path + folder_n;
-	for (const char *at = href; *at != '\0'; at++) {
-		uint8_t octet;
-
-		if (*at == '%' && hex_to(slice_of(at + 1, strnlen(at + 1, 2)), &octet, 1) &&
-		    octet != 0 && octet != '/') {
-			*to++ = (char)octet;
-			at += 2;
-		} else {
-			*to++ = *at;
-		}
-	}
-	*to = '\0';
-	return path;
-}
-
-/* after %XX were read a path may climb although the href did not */
-static bool climbs(const char *path)
-{
-	size_t n = strlen(path);
-
-	return strncmp(path, "../", 3) == 0 || strstr(path, "/../") != NULL ||
-	       strcmp(path, "..") == 0 || (n >= 3 && strcmp(path + n - 3, "/..") == 0);
-}
-
-/* the exchange would say the same: no envelope can hold a part of this name */
-static int cannot_name(const char *href, struct why *why)
-{
-	if (strlen(href) > PART_NAME_MAX)
-		return why_set(why, NX_EPARTMISSING, "the href %.40s... is longer than %d octets",
-			       href, PART_NAME_MAX);
-	return why_set(why, NX_EPARTMISSING,
-		       "the href %.80s cannot be the name of a part: write it without . or empty "
-		       "segments, backslashes and control characters (photo.jpg, not ./photo.jpg)",
-		       href);
-}
-
 static int read_parts(struct outbox *o, const char *file, const struct story *story,
 		      struct envelope_part *told, struct why *why)
 {
 	for (unsigned i = 0; i < story->parts_n; i++) {
 		const char *href = story->parts[i];
-		char *path = beside(file, href);
-		int r;
+		char *path;
+		int r = beside_find(file, href, &path, why);
 
-		if (path == NULL)
-			return why_set(why, NX_ENOMEM, "out of memory");
-		if (!part_name_ok(href)) {
-			free(path);
-			return cannot_name(href, why);
-		}
+		if (r < 0)
+			return r;
 		snprintf(told[i].name, sizeof(told[i].name), "%s", href);
 		o->parts_n = i + 1;
 		r = part_read(&o->parts[i], path, &told[i], why);
-		if (r == 0 && climbs(path + folder_len(file)))
-			r = why_set(why, NX_ENOENT,
-				    "%s lies outside the folder of the document: only files beside "
-				    "or beneath it are sent",
-				    path);
 		if (r < 0)
 			return r;
 	}

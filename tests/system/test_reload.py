@@ -196,12 +196,17 @@ def test_a_reload_in_a_start_is_done_after_it():
     x, gate = gated()
     with x:
         x.stop()
+        x.partners["pub"] += ' read = {"n.*"}'
+        x.subscriptions["new"] = 'partner = "pub" channels = {"n.*"}'  # something to commit
+        x.configure()
         fcntl.flock(gate, fcntl.LOCK_EX)
         mark = x.mark()
         x.start(wait=False)
         x.log("daemon.start", since=mark)
         more_partners(x, "a")
         x.process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)  # there is no event of what does not come
+        check(x.found("conf.reload", "listen.open", since=mark), [], "before the start is done")
         fcntl.flock(gate, fcntl.LOCK_UN)
         x.log("conf.reload", since=mark, partners=2)
         holds(x.found("listen.open", since=mark), "serving")
