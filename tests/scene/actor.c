@@ -206,6 +206,28 @@ struct actor *actor_enter(struct stage *stage, const char *name)
 	return actor;
 }
 
+void actor_claim(struct actor *actor, const char *subscription)
+{
+	actor_subscribe(actor, subscription);
+	stage_settle(actor->stage);
+	assert_int_equal(actor->subscribed_n, 1);
+}
+
+struct actor *actor_reader(struct stage *stage, const char *name, const char *subscription)
+{
+	struct actor *actor = actor_enter(stage, name);
+
+	actor_claim(actor, subscription);
+	return actor;
+}
+
+void actor_back(struct actor *actor, const char *subscription)
+{
+	assert_int_equal(actor_dial(actor), 0);
+	stage_settle(actor->stage);
+	actor_claim(actor, subscription);
+}
+
 bool actor_is_out(const struct actor *actor)
 {
 	return actor->line == NULL || line_is_over(actor->line);

@@ -101,6 +101,9 @@ void actor_free(struct actor **actor);
 int actor_dial(struct actor *actor); /* 0, or why it was not let in */
 /* made, dialled and settled */
 struct actor *actor_enter(struct stage *stage, const char *name);
+void actor_claim(struct actor *actor, const char *subscription); /* subscribed and settled */
+struct actor *actor_reader(struct stage *stage, const char *name, const char *subscription);
+void actor_back(struct actor *actor, const char *subscription); /* the same on a new link */
 void actor_cut(struct actor *actor);
 bool actor_turn(struct actor *actor);         /* by stage.c */
 bool actor_is_out(const struct actor *actor); /* the hub closed the line */

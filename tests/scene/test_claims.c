@@ -12,48 +12,29 @@
 
 #include <cmocka.h>
 
-static struct actor *reader(struct stage *stage, const char *name, const char *subscription)
-{
-	struct actor *actor = actor_enter(stage, name);
-
-	actor_subscribe(actor, subscription);
-	stage_settle(stage);
-	assert_int_equal(actor->subscribed_n, 1);
-	return actor;
-}
-
-static void back(struct stage *stage, struct actor *actor, const char *subscription)
-{
-	assert_int_equal(actor_dial(actor), 0);
-	stage_settle(stage);
-	actor_subscribe(actor, subscription);
-	stage_settle(stage);
-	assert_int_equal(actor->subscribed_n, 1);
-}
-
 static void a_takeover_owes_again_and_late_answers_count_for_nothing(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *old = reader(stage, "vna", "all");
+	struct actor *kpl = actor_enter(stage, "kpl"), *old = actor_reader(stage, "vna", "all");
 	struct actor *new;
 
 	(void)state;
 	actor_publish(kpl, .uri = "urn:a");
 	stage_settle(stage);
 	assert_int_equal(old->gots_n, 1);
-	new = reader(stage, "vna", "all");
+	new = actor_reader(stage, "vna", "all");
 	assert_int_equal(old->unsubscribed_n, 1);
 	assert_string_equal(old->unsubscribed.code, "taken-over");
 	assert_false(actor_is_out(old));
 	assert_int_equal(new->gots_n, 1);
 	actor_ack(old, old->gots[0]);
 	stage_settle(stage);
-	assert_false(actor_is_out(old));   /* it is no crime */
-	old = reader(stage, "vna", "all"); /* still owed */
+	assert_false(actor_is_out(old));         /* it is no crime */
+	old = actor_reader(stage, "vna", "all"); /* still owed */
 	assert_int_equal(old->gots_n, 1);
 	actor_ack(old, old->gots[0]);
 	stage_settle(stage);
-	back(stage, new, "all");
+	actor_back(new, "all");
 	assert_int_equal(new->subscribed.owed, 0);
 	stage_free(&stage);
 }
@@ -61,11 +42,11 @@ static void a_takeover_owes_again_and_late_answers_count_for_nothing(void **stat
 static void the_fifth_takeover_in_a_minute_is_busy(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *vna = reader(stage, "vna", "all");
+	struct actor *vna = actor_reader(stage, "vna", "all");
 
 	(void)state;
 	for (unsigned i = 0; i < 4; i++)
-		vna = reader(stage, "vna", "all");
+		vna = actor_reader(stage, "vna", "all");
 	vna = actor_enter(stage, "vna");
 	actor_subscribe(vna, "all");
 	stage_settle(stage);
@@ -99,7 +80,7 @@ static void anothers_subscription_and_none_are_refused_alike(void **state)
 static void later_comes_again_after_its_time_and_blocks_nothing(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 
 	(void)state;
 	actor_publish(kpl, .uri = "urn:a");
@@ -116,7 +97,7 @@ static void later_comes_again_after_its_time_and_blocks_nothing(void **state)
 	assert_int_equal(actor_count(vna, "urn:b", NULL), 1);
 	actor_ack(vna, actor_got(vna, "urn:a", NULL));
 	stage_settle(stage);
-	back(stage, vna, "all");
+	actor_back(vna, "all");
 	assert_int_equal(vna->subscribed.owed, 0);
 	stage_free(&stage);
 }
@@ -130,7 +111,7 @@ static void before_what_is_put_off_nothing_stays(void **state)
 			"subscription all { partner = \"vna\" channels = {\"kpl.b\"} }\n"
 	};
 	struct stage *stage = stage_new(&conf);
-	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 
 	(void)state;
 	actor_publish(kpl, .uri = "urn:a1", .channel = "kpl.a");
@@ -139,7 +120,7 @@ static void before_what_is_put_off_nothing_stays(void **state)
 	stage_settle(stage);
 	actor_refuse(vna, actor_got(vna, "urn:b", NULL), NX_ECONSUMERLATER, NX_LATER, 20000);
 	stage_settle(stage);
-	back(stage, vna, "all");
+	actor_back(vna, "all");
 	assert_int_equal(vna->subscribed.owed, 1);
 	stage_free(&stage);
 }
@@ -147,7 +128,7 @@ static void before_what_is_put_off_nothing_stays(void **state)
 static void later_without_a_time_backs_off(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 	int64_t last = clock_boot_ms(), gaps[5];
 
 	(void)state;
@@ -171,7 +152,7 @@ static void later_without_a_time_backs_off(void **state)
 static void a_clock_set_back_does_not_put_later_off(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 
 	(void)state;
 	actor_publish(kpl, .uri = "urn:a");
@@ -187,7 +168,7 @@ static void a_clock_set_back_does_not_put_later_off(void **state)
 static void never_is_settled(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 
 	(void)state;
 	actor_publish(kpl, .uri = "urn:a");
@@ -196,7 +177,7 @@ static void never_is_settled(void **state)
 	stage_settle(stage);
 	assert_true(stage_logged(stage, "level=warn event=item.refused_by retry=never"));
 	stage_crash(stage);
-	back(stage, vna, "all");
+	actor_back(vna, "all");
 	assert_int_equal(vna->gots_n, 1);
 	assert_int_equal(vna->subscribed.owed, 0);
 	stage_free(&stage);
@@ -205,7 +186,7 @@ static void never_is_settled(void **state)
 static void no_answer_closes_is_owed_again_and_backs_off_the_third_time(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 
 	(void)state;
 	actor_publish(kpl, .uri = "urn:a");
@@ -236,14 +217,14 @@ static void closed_for_silence(struct stage *stage, struct actor *vna)
 {
 	stage_later(stage, 610000);
 	assert_string_equal(vna->bye_code, "no-answer");
-	back(stage, vna, "all");
+	actor_back(vna, "all");
 }
 
 /* who is remembered in the place of another begins at one */
 static void silence_about_one_item_is_not_held_against_another(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 	char uri[32];
 
 	(void)state;
@@ -309,7 +290,7 @@ static void nobody_waits_for_one_who_never_reads(void **state)
 	assert_true(stage_logged(stage, "event=conn.close peer=r0 reason=stall"));
 	readers[0]->deaf = false;
 	readers[0]->answers = true;
-	back(stage, readers[0], "s0");
+	actor_back(readers[0], "s0");
 	for (unsigned i = 0; i < 200; i++) {
 		snprintf(name, sizeof(name), "urn:%u", i);
 		assert_non_null(actor_got(readers[0], name, NULL));
@@ -342,7 +323,7 @@ static void after_bye_answers_still_flow(void **state)
 static void a_stop_says_bye_and_does_not_wait_for_ever(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 	struct offer *a = actor_publish(kpl, .uri = "urn:a");
 
 	(void)state;
@@ -355,7 +336,7 @@ static void a_stop_says_bye_and_does_not_wait_for_ever(void **state)
 	assert_int_equal(vna->gots_n, 1);
 	stage_open(stage);
 	vna->answers = true;
-	back(stage, vna, "all");
+	actor_back(vna, "all");
 	assert_int_equal(vna->gots_n, 2);
 	stage_free(&stage);
 }
@@ -363,7 +344,7 @@ static void a_stop_says_bye_and_does_not_wait_for_ever(void **state)
 static void answers_to_what_was_sent_flow_after_our_bye(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 
 	(void)state;
 	actor_publish(kpl, .uri = "urn:a");
@@ -376,7 +357,7 @@ static void answers_to_what_was_sent_flow_after_our_bye(void **state)
 	stage_settle(stage);
 	stage_stop(stage);
 	stage_open(stage);
-	back(stage, vna, "all");
+	actor_back(vna, "all");
 	assert_int_equal(vna->gots_n, 1);
 	assert_int_equal(vna->subscribed.owed, 0);
 	stage_free(&stage);
@@ -386,7 +367,7 @@ static void answers_to_what_was_sent_flow_after_our_bye(void **state)
 static void what_could_not_be_owed_again_is_not_claimed(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 	struct feed *feed = exchange_feed(stage->exchange, "all");
 
 	(void)state;

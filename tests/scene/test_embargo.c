@@ -12,30 +12,10 @@
 
 #define HOUR (3600 * 1000LL)
 
-static struct actor *reader(struct stage *stage, const char *name, const char *subscription)
-{
-	struct actor *actor = actor_enter(stage, name);
-
-	actor_subscribe(actor, subscription);
-	stage_settle(stage);
-	assert_int_equal(actor->subscribed_n, 1);
-	return actor;
-}
-
-/* the same reader on a new link */
-static void back(struct stage *stage, struct actor *actor, const char *subscription)
-{
-	assert_int_equal(actor_dial(actor), 0);
-	stage_settle(stage);
-	actor_subscribe(actor, subscription);
-	stage_settle(stage);
-	assert_int_equal(actor->subscribed_n, 1);
-}
-
 static void an_embargo_is_released_by_the_clock_and_in_order(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 	struct offer *a, *b, *c;
 	int64_t end = stage_wall() + HOUR;
 
@@ -65,7 +45,7 @@ static void an_embargo_is_released_by_the_clock_and_in_order(void **state)
 static void a_clock_that_jumps_releases_nothing(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 
 	(void)state;
 	vna->answers = true;
@@ -95,7 +75,7 @@ static void a_start_with_an_earlier_clock_is_suspect(void **state)
 	clock_jump_wall(-HOUR);
 	stage_open(stage);
 	vna->answers = true;
-	back(stage, vna, "all");
+	actor_back(vna, "all");
 	stage_later(stage, HOUR / 4);
 	assert_false(actor_saw(vna, "SECRET"));
 	assert_true(stage_logged(stage, "event=clock.suspect"));
@@ -110,8 +90,8 @@ static void a_start_with_an_earlier_clock_is_suspect(void **state)
 static void killed_under_embargo_is_never_seen(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
-	struct actor *web = reader(stage, "web", "every");
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
+	struct actor *web = actor_reader(stage, "web", "every");
 	struct offer *kill;
 
 	(void)state;
@@ -123,8 +103,8 @@ static void killed_under_embargo_is_never_seen(void **state)
 	expect_ack(kill);
 	stage_later(stage, 30000);
 	stage_crash(stage);
-	back(stage, vna, "all");
-	back(stage, web, "every");
+	actor_back(vna, "all");
+	actor_back(web, "every");
 	stage_later(stage, 30000);
 	assert_false(actor_saw(vna, "SECRET"));
 	assert_false(actor_saw(web, "SECRET"));
@@ -145,7 +125,7 @@ static void a_held_item_survives_a_crash(void **state)
 	expect_result(a, RESULT_HELD);
 	stage_crash(stage);
 	vna->answers = true;
-	back(stage, vna, "all");
+	actor_back(vna, "all");
 	stage_later(stage, 10000);
 	assert_int_equal(vna->gots_n, 0);
 	stage_later(stage, 15000);
@@ -160,8 +140,8 @@ static void a_held_item_survives_a_crash(void **state)
 static void a_kill_takes_back_an_open_delivery(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
-	struct actor *web = reader(stage, "web", "every");
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
+	struct actor *web = actor_reader(stage, "web", "every");
 
 	(void)state;
 	actor_publish(kpl, .uri = "urn:a", .words = "OLD");
@@ -178,8 +158,8 @@ static void a_kill_takes_back_an_open_delivery(void **state)
 	actor_ack(vna, actor_got(vna, "urn:a", "2"));
 	actor_ack(web, actor_got(web, "urn:a", "2"));
 	stage_settle(stage);
-	back(stage, vna, "all");
-	back(stage, web, "every");
+	actor_back(vna, "all");
+	actor_back(web, "every");
 	assert_int_equal(vna->gots_n + web->gots_n, 4);
 	assert_int_equal(vna->subscribed.owed + web->subscribed.owed, 0);
 	stage_free(&stage);
@@ -244,7 +224,7 @@ static void a_kill_reaches_what_was_fetched_and_not_yet_sent(void **state)
 	assert_true(actor_saw(vna, "LATTER"));
 	assert_false(actor_saw(vna, "FORMER"));
 	stage_later(stage, 2000);
-	back(stage, vna, "all");
+	actor_back(vna, "all");
 	assert_int_equal(vna->subscribed.owed, 0);
 	stage_free(&stage);
 }
@@ -252,8 +232,8 @@ static void a_kill_reaches_what_was_fetched_and_not_yet_sent(void **state)
 static void a_newer_version_takes_back_and_skips_older_ones(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
-	struct actor *web = reader(stage, "web", "every");
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
+	struct actor *web = actor_reader(stage, "web", "every");
 
 	(void)state;
 	web->answers = true;
@@ -278,7 +258,7 @@ static void a_newer_version_takes_back_and_skips_older_ones(void **state)
 static void what_is_older_than_a_held_version_goes_out_meanwhile(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *vna = reader(stage, "vna", "all");
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 	struct offer *five, *four;
 
 	(void)state;

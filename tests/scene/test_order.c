@@ -24,21 +24,6 @@
 		expect_ack(offer);                                                                 \
 	} while (0)
 
-static void claim(struct stage *stage, struct actor *actor, const char *subscription)
-{
-	actor_subscribe(actor, subscription);
-	stage_settle(stage);
-	assert_int_equal(actor->subscribed_n, 1);
-}
-
-static struct actor *reader(struct stage *stage, const char *name, const char *subscription)
-{
-	struct actor *actor = actor_enter(stage, name);
-
-	claim(stage, actor, subscription);
-	return actor;
-}
-
 static unsigned place_of(const struct actor *actor, const char *uri, const char *version)
 {
 	for (unsigned i = 0; i < actor->gots_n; i++)
@@ -93,7 +78,7 @@ static void all_versions_come_in_order_though_the_newest_is_a_flash(void **state
 	struct actor *kpl = actor_enter(stage, "kpl"), *web = without_routine_credit(stage);
 
 	(void)state;
-	claim(stage, web, "every");
+	actor_claim(web, "every");
 	publish(stage, kpl, .uri = "urn:0");
 	publish(stage, kpl, .uri = "urn:a", .version = "1");
 	publish(stage, kpl, .uri = "urn:a", .version = "2");
@@ -120,7 +105,7 @@ static void the_same_from_a_backlog(void **state)
 	publish(stage, kpl, .uri = "urn:b", .version = "1", .urgency = 1);
 	stage_settle(stage);
 	web = without_routine_credit(stage);
-	claim(stage, web, "every");
+	actor_claim(web, "every");
 	assert_int_equal(actor_count(web, "urn:b", "1"), 1);
 	assert_int_equal(actor_count(web, "urn:a", NULL), 0);
 	routine_goes_on(stage, web);
@@ -129,7 +114,7 @@ static void the_same_from_a_backlog(void **state)
 	actor_cut(web);
 	assert_int_equal(actor_dial(web), 0);
 	stage_settle(stage);
-	claim(stage, web, "every");
+	actor_claim(web, "every");
 	assert_int_equal(web->subscribed.owed, 0);
 	stage_free(&stage);
 }
@@ -137,7 +122,7 @@ static void the_same_from_a_backlog(void **state)
 static void a_flash_whose_forerunners_are_answered_overtakes_the_rest(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *web = reader(stage, "web", "every");
+	struct actor *kpl = actor_enter(stage, "kpl"), *web = actor_reader(stage, "web", "every");
 
 	(void)state;
 	web->answers = true;
@@ -146,7 +131,7 @@ static void a_flash_whose_forerunners_are_answered_overtakes_the_rest(void **sta
 	actor_cut(web);
 	web = without_routine_credit(stage);
 	web->answers = false;
-	claim(stage, web, "every");
+	actor_claim(web, "every");
 	publish(stage, kpl, .uri = "urn:0");
 	publish(stage, kpl, .uri = "urn:1");
 	publish(stage, kpl, .uri = "urn:a", .version = "2", .urgency = 1);
@@ -162,7 +147,7 @@ static void a_kill_waits_for_no_version(void **state)
 	struct actor *kpl = actor_enter(stage, "kpl"), *web = without_routine_credit(stage);
 
 	(void)state;
-	claim(stage, web, "every");
+	actor_claim(web, "every");
 	publish(stage, kpl, .uri = "urn:0");
 	publish(stage, kpl, .uri = "urn:a", .version = "1");
 	publish(stage, kpl, .uri = "urn:a", .version = "2", .kill = true);
@@ -175,7 +160,7 @@ static void a_kill_waits_for_no_version(void **state)
 static void a_held_version_that_is_overtaken_is_told_and_never_comes(void **state)
 {
 	struct stage *stage = stage_new(NULL);
-	struct actor *kpl = actor_enter(stage, "kpl"), *web = reader(stage, "web", "every");
+	struct actor *kpl = actor_enter(stage, "kpl"), *web = actor_reader(stage, "web", "every");
 	struct offer *two, *three;
 
 	(void)state;
@@ -274,7 +259,7 @@ static void with_too_many_rows_only_kills_go_out_of_turn(void **state)
 
 	(void)state;
 	rows_are(stage, "every", OWED_ROWS_MAX);
-	claim(stage, web, "every");
+	actor_claim(web, "every");
 	publish(stage, kpl, .uri = "urn:0");
 	publish(stage, kpl, .uri = "urn:1");
 	publish(stage, kpl, .uri = "urn:a", .urgency = 1);
@@ -288,7 +273,7 @@ static void with_too_many_rows_only_kills_go_out_of_turn(void **state)
 	rows_are(stage, "every", 1);
 	actor_cut(web);
 	web = without_routine_credit(stage);
-	claim(stage, web, "every");
+	actor_claim(web, "every");
 	assert_int_equal(web->subscribed.owed, 0);
 	publish(stage, kpl, .uri = "urn:2");
 	publish(stage, kpl, .uri = "urn:3");
