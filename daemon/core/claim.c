@@ -107,21 +107,27 @@ static void claim_failed(struct claim *claim, const struct store_req *req)
 	link_want(claim->link);
 }
 
+/* false: the link is over, or the store could not */
+static bool claim_goes_on(struct claim *claim, const struct store_req *req)
+{
+	claim->requests--;
+	if (claim->link == NULL)
+		claim_free(claim);
+	else if (req->code < 0)
+		claim_failed(claim, req);
+	else
+		return true;
+	return false;
+}
+
 static void owed_again(struct store_req *req, void *arg)
 {
 	struct claim *claim = arg;
 
-	claim->requests--;
 	if (req->code < 0)
 		claim->feed->owed_again_ms = INT64_MIN; /* it was not done in this minute */
-	if (claim->link == NULL) {
-		claim_free(claim);
+	if (!claim_goes_on(claim, req))
 		return;
-	}
-	if (req->code < 0) {
-		claim_failed(claim, req);
-		return;
-	}
 	log_warn("subscription.restored", kv_str("subscription", claim->feed->name),
 		 kv_str("peer", claim->link->partner->name), kv_u64("said", claim->said.position),
 		 kv_u64("acked", claim->ask.acked_last), kv_u64("owed_again", claim->again.items));
@@ -162,15 +168,8 @@ static void claim_asked(struct store_req *req, void *arg)
 {
 	struct claim *claim = arg;
 
-	claim->requests--;
-	if (claim->link == NULL) {
-		claim_free(claim);
+	if (!claim_goes_on(claim, req))
 		return;
-	}
-	if (req->code < 0) {
-		claim_failed(claim, req);
-		return;
-	}
 	claim->feed->kills_only = claim->ask.kills_only;
 	rewind_to(claim, claim->ask.first_owed == 0 ? 1 : claim->ask.first_owed);
 	if (must_owe_again(claim)) {
