@@ -94,36 +94,9 @@ bool folder_take(int dir, const char *name, int from_dir, const char *from, bool
 	return close_after(in, ok);
 }
 
-static void remove_deep(int dir, const char *name, int deep)
+/* fd: a folder, -1: none; it is this function's now */
+static void each_in(int fd, void (*fn)(int dir, const char *name, void *arg), void *arg)
 {
-	int fd;
-	DIR *list;
-	struct dirent *entry;
-
-	if (unlinkat(dir, name, 0) == 0 || (errno != EISDIR && errno != EPERM) || deep == 0)
-		return;
-	fd = folder_open(dir, name);
-	list = fd < 0 ? NULL : fdopendir(fd);
-	if (list == NULL) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	while ((entry = readdir(list)) != NULL)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			remove_deep(dirfd(list), entry->d_name, deep - 1);
-	closedir(list);
-	unlinkat(dir, name, AT_REMOVEDIR);
-}
-
-void folder_remove(int dir, const char *name)
-{
-	remove_deep(dir, name, DEEPEST);
-}
-
-void folder_each(int dir, void (*fn)(int dir, const char *name, void *arg), void *arg)
-{
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *list = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 
@@ -134,6 +107,30 @@ void folder_each(int dir, void (*fn)(int dir, const char *name, void *arg), void
 	}
 	while ((entry = readdir(list)) != NULL)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			fn(dir, entry->d_name, arg);
+			fn(dirfd(list), entry->d_name, arg);
 	closedir(list);
+}
+
+void folder_each(int dir, void (*fn)(int dir, const char *name, void *arg), void *arg)
+{
+	each_in(openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), fn, arg);
+}
+
+/* arg: how many levels may be beneath it */
+static void remove_deep(int dir, const char *name, void *arg)
+{
+	int deep = *(int *)arg;
+
+	if (unlinkat(dir, name, 0) == 0 || (errno != EISDIR && errno != EPERM) || deep == 0)
+		return;
+	deep--;
+	each_in(folder_open(dir, name), remove_deep, &deep);
+	unlinkat(dir, name, AT_REMOVEDIR);
+}
+
+void folder_remove(int dir, const char *name)
+{
+	int deep = DEEPEST;
+
+	remove_deep(dir, name, &deep);
 }
