@@ -11,23 +11,16 @@
 
 /* ---- photos */
 
-struct photo photo_of(uint64_t seed, size_t n)
+struct photo photo_of(struct stage *stage, uint64_t seed, size_t n)
 {
-	struct photo photo = { .octets = malloc(n), .n = n };
+	struct photo photo = { .octets = stage_alloc(stage, n), .n = n };
 
-	assert_non_null(photo.octets);
 	for (size_t i = 0; i < n; i++) {
 		seed = seed * 6364136223846793005u + 1442695040888963407u;
 		photo.octets[i] = (uint8_t)(seed >> 56);
 	}
 	sha256_of(photo.octets, n, photo.sha256);
 	return photo;
-}
-
-void photo_done(struct photo *photo)
-{
-	free(photo->octets);
-	*photo = (struct photo){ 0 };
 }
 
 /* ---- what the session asks us for */

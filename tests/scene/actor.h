@@ -14,8 +14,7 @@ struct photo {
 	size_t n;
 	uint8_t sha256[32];
 };
-struct photo photo_of(uint64_t seed, size_t n);
-void photo_done(struct photo *photo);
+struct photo photo_of(struct stage *stage, uint64_t seed, size_t n); /* octets: the stage's */
 
 struct story {
 	const char *uri, *version, *channel, *words;

@@ -430,9 +430,38 @@ void stage_free(struct stage **at)
 	clock_real();
 	fault_off();
 	remove_tree(stage->dir);
+	for (size_t i = 0; i < stage->kept_n; i++)
+		free(stage->kept[i]);
+	free(stage->kept);
 	free(stage->text);
 	free(stage->log);
 	free(stage);
+}
+
+void *stage_alloc(struct stage *stage, size_t n)
+{
+	void **kept = reallocarray(stage->kept, stage->kept_n + 1, sizeof(*kept));
+
+	assert_non_null(kept);
+	stage->kept = kept;
+	kept[stage->kept_n] = malloc(n);
+	assert_non_null(kept[stage->kept_n]);
+	return kept[stage->kept_n++];
+}
+
+int scene_end(void **state)
+{
+	struct stage *stage = *state;
+
+	stage_free(&stage);
+	*state = NULL;
+	return 0;
+}
+
+struct stage *scene_begin(void **state, const struct stage_conf *conf)
+{
+	scene_end(state); /* one after the other */
+	return *state = stage_new(conf);
 }
 
 /* ---- time and disk */

@@ -25,6 +25,8 @@ struct stage {
 	char *log; /* every line since the last stage_forget_log() */
 	size_t log_n, log_cap;
 	int status; /* of hub_run(), after stage_fails() or stage_stop() */
+	void **kept;
+	size_t kept_n;
 };
 struct stage_conf {
 	const char *store, *limits, *log; /* inside these sections */
@@ -35,6 +37,12 @@ struct stage_conf {
 extern const char stage_usual[];
 struct stage *stage_new(const struct stage_conf *conf);
 void stage_free(struct stage **stage);
+void *stage_alloc(struct stage *stage, size_t n); /* freed with it */
+
+/* most scenes have one stage, which goes when they end, well or not: scene(fn) in their main() */
+struct stage *scene_begin(void **state, const struct stage_conf *conf);
+int scene_end(void **state);
+#define scene(fn) cmocka_unit_test_teardown(fn, scene_end)
 void stage_settle(struct stage *stage);
 void stage_disk_commits(struct stage *stage);
 /* one batch or step of both writers: true when there was one; nothing is told to anybody yet */

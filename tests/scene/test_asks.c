@@ -47,7 +47,7 @@ static void without_memory_nothing_is_forgotten_and_that_is_said(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(without_memory_nothing_is_forgotten_and_that_is_said),
+		scene(without_memory_nothing_is_forgotten_and_that_is_said),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

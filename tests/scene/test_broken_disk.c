@@ -35,10 +35,9 @@ static void an_unsure_commit_answers_nobody(void **state)
 	struct actor *kpl, *vna;
 	struct offer *a;
 
-	(void)state;
 	if (no_faults())
 		return;
-	stage = stage_new(NULL);
+	stage = scene_begin(state, NULL);
 	kpl = actor_enter(stage, "kpl");
 	vna = actor_enter(stage, "vna");
 	actor_subscribe(vna, "all");
@@ -57,7 +56,6 @@ static void an_unsure_commit_answers_nobody(void **state)
 	assert_int_equal(actor_dial(kpl), 0);
 	stage_settle(stage);
 	expect_ack(a);
-	stage_free(&stage);
 }
 
 /* ---- two publishers, two subscribers, a script; a fault at the n-th commit */
@@ -119,7 +117,7 @@ static bool survives(const char *place, unsigned n)
 {
 	static const char *const names[] = { "kpl", "afp", "vna", "web" };
 	struct stage *stage = stage_new(NULL);
-	struct photo photo = photo_of(n, 300000);
+	struct photo photo = photo_of(stage, n, 300000);
 	struct actor *who[4];
 	bool fired;
 
@@ -154,7 +152,6 @@ static bool survives(const char *place, unsigned n)
 	if (who[1]->offers_n == 3)
 		everything_acked_is_delivered(who, n);
 	stage_free(&stage);
-	photo_done(&photo);
 	return fired;
 }
 
@@ -186,9 +183,9 @@ static void every_commit_may_be_the_last(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_unsure_commit_answers_nobody),
-		cmocka_unit_test(every_commit_may_fail),
-		cmocka_unit_test(every_commit_may_be_the_last),
+		scene(an_unsure_commit_answers_nobody),
+		scene(every_commit_may_fail),
+		scene(every_commit_may_be_the_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

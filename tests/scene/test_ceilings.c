@@ -54,7 +54,7 @@ static void whoever_ends_nothing_is_refused_alone(void **state)
 {
 	struct stage *stage = small();
 	struct actor *kpl = actor_enter(stage, "kpl"), *afp = actor_enter(stage, "afp");
-	struct photo photo = photo_of(1, 3000);
+	struct photo photo = photo_of(stage, 1, 3000);
 	struct offer *a;
 
 	(void)state;
@@ -67,14 +67,13 @@ static void whoever_ends_nothing_is_refused_alone(void **state)
 	stage_settle(stage);
 	assert_int_equal(stage->exchange->inbound_held, 0);
 	stage_free(&stage);
-	photo_done(&photo);
 }
 
 static void flash_has_a_ceiling_too(void **state)
 {
 	struct stage *stage = small();
 	struct actor *kpl = actor_enter(stage, "kpl"), *afp = actor_enter(stage, "afp");
-	struct photo photo = photo_of(1, 3000);
+	struct photo photo = photo_of(stage, 1, 3000);
 	struct offer *a;
 
 	(void)state;
@@ -91,14 +90,13 @@ static void flash_has_a_ceiling_too(void **state)
 	assert_int_equal(stage->exchange->inbound_held, 0);
 	assert_int_equal(exchange_partner(stage->exchange, "kpl")->flash_held, 0);
 	stage_free(&stage);
-	photo_done(&photo);
 }
 
 static void small_items_count_for_what_they_cost(void **state)
 {
 	struct stage *stage = small();
 	struct actor *kpl = actor_enter(stage, "kpl");
-	struct photo photo = photo_of(1, 3000);
+	struct photo photo = photo_of(stage, 1, 3000);
 	unsigned taken = 0;
 
 	(void)state;
@@ -114,7 +112,6 @@ static void small_items_count_for_what_they_cost(void **state)
 		taken += kpl->offers[i]->answer == NO_ANSWER_YET;
 	assert_in_range(taken, 300, 512); /* of SHARE, 4 KiB and more each */
 	stage_free(&stage);
-	photo_done(&photo);
 }
 
 /* all of them are let in before the first photo is asked for: together they ask for no more than
@@ -123,7 +120,7 @@ static void photos_ask_for_what_there_is_room_for(void **state)
 {
 	struct stage *stage = small();
 	struct actor *lines[3], *afp = actor_enter(stage, "afp");
-	struct photo photos[36], small_one = photo_of(99, 3000);
+	struct photo photos[36], small_one = photo_of(stage, 99, 3000);
 	struct offer *a;
 
 	(void)state;
@@ -132,7 +129,7 @@ static void photos_ask_for_what_there_is_room_for(void **state)
 	for (unsigned i = 0; i < 36; i++) {
 		char uri[32];
 
-		photos[i] = photo_of(i, 3 << 20);
+		photos[i] = photo_of(stage, i, 3 << 20);
 		lines[i % 3]->part_end = 0;
 		snprintf(uri, sizeof(uri), "urn:big:%u", i);
 		actor_publish(lines[i % 3], .uri = uri, .photo = &photos[i]);
@@ -157,9 +154,6 @@ static void photos_ask_for_what_there_is_room_for(void **state)
 		assert_int_not_equal(lines[i % 3]->offers[i / 3]->answer, NO_ANSWER_YET);
 	assert_int_equal(stage->exchange->inbound_held, 0);
 	stage_free(&stage);
-	for (unsigned i = 0; i < 36; i++)
-		photo_done(&photos[i]);
-	photo_done(&small_one);
 }
 
 /* a window grows while less than half of the share is spoken for */
@@ -171,19 +165,17 @@ static void a_photo_asks_for_more_only_while_there_is_plenty(void **state)
 	} rows[] = { { "inbound-memory = 8MiB", 2 << 20, 3 << 20 },
 		     { "inbound-memory = 64MiB", 6 << 20, 6 << 20 } };
 
-	(void)state;
 	for (unsigned i = 0; i < 2; i++) {
-		struct stage *stage = stage_new(
-			&(struct stage_conf){ .rest = stage_usual, .limits = rows[i].limits });
+		struct stage *stage =
+			scene_begin(state, &(struct stage_conf){ .rest = stage_usual,
+								 .limits = rows[i].limits });
 		struct actor *kpl = actor_enter(stage, "kpl");
-		struct photo photo = photo_of(1, 6 << 20);
+		struct photo photo = photo_of(stage, 1, 6 << 20);
 
 		kpl->part_end = 1 << 20; /* they are on disk, and the next is asked for */
 		actor_publish(kpl, .uri = "urn:a", .photo = &photo);
 		stage_settle(stage);
 		assert_in_range(kpl->need.offset + kpl->need.length, rows[i].least, rows[i].most);
-		stage_free(&stage);
-		photo_done(&photo);
 	}
 }
 
@@ -191,12 +183,11 @@ static void a_photo_asks_for_more_only_while_there_is_plenty(void **state)
  * link, and some flashes more */
 static void a_link_has_so_many_open(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_new(stage, "kpl");
-	struct photo photo = photo_of(1, 3000);
+	struct photo photo = photo_of(stage, 1, 3000);
 	unsigned waits = 0;
 
-	(void)state;
 	kpl->ahead = 5000;
 	kpl->part_end = 0;
 	assert_int_equal(actor_dial(kpl), 0);
@@ -214,8 +205,6 @@ static void a_link_has_so_many_open(void **state)
 	for (unsigned i = 0; i < kpl->offers_n; i++)
 		waits += kpl->offers[i]->answer == NO_ANSWER_YET;
 	assert_int_equal(waits, 1024 + 64);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 /* gives the exchange's end of the link of a reader who has the item and may ask for its photo */
@@ -236,31 +225,27 @@ static struct link *photo_offered(struct stage *stage, const struct photo *photo
 
 static void one_octet_at_a_time_leaves_nothing_behind(void **state)
 {
-	struct stage *stage = stage_new(NULL);
-	struct photo photo = photo_of(1, 5000);
+	struct stage *stage = scene_begin(state, NULL);
+	struct photo photo = photo_of(stage, 1, 5000);
 	struct actor *vna;
 	struct link *link = photo_offered(stage, &photo, &vna);
 
-	(void)state;
 	for (unsigned i = 0; i < 3000; i++) {
 		assert_true(session_need(vna->session, photo.sha256, i, 1) > 0);
 		stage_settle(stage);
 		assert_in_range(link->serves.n, 0, 16);
 	}
 	assert_int_equal(vna->gones_n, 0);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 /* more is asked of a handle than there is: it is gone, and so is what we kept for it */
 static void a_need_that_is_refused_leaves_nothing_behind(void **state)
 {
-	struct stage *stage = stage_new(NULL);
-	struct photo photo = photo_of(1, 5000);
+	struct stage *stage = scene_begin(state, NULL);
+	struct photo photo = photo_of(stage, 1, 5000);
 	struct actor *vna;
 	struct link *link = photo_offered(stage, &photo, &vna);
 
-	(void)state;
 	for (unsigned i = 0; i < 100; i++) {
 		uint64_t handle = session_need(vna->session, photo.sha256, i, 1);
 
@@ -270,8 +255,6 @@ static void a_need_that_is_refused_leaves_nothing_behind(void **state)
 		assert_int_equal(link->serves.n, 0);
 	}
 	assert_int_equal(vna->gones_n, 100);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 /* one octet of it turns round on the disk */
@@ -296,12 +279,11 @@ static void damage(const struct stage *stage, const struct photo *photo)
 
 static void a_photo_that_cannot_be_read_leaves_nothing_behind(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
-	struct photo photo = photo_of(1, 5000);
+	struct photo photo = photo_of(stage, 1, 5000);
 	struct link *link;
 
-	(void)state;
 	actor_subscribe(vna, "all");
 	actor_publish(kpl, .uri = "urn:a", .photo = &photo);
 	stage_settle(stage);
@@ -313,8 +295,6 @@ static void a_photo_that_cannot_be_read_leaves_nothing_behind(void **state)
 		assert_int_equal(vna->gones_n, i);
 		assert_int_equal(link->serves.n, 0);
 	}
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 static unsigned taken_of(struct actor *actor, unsigned n, int urgency, bool kill)
@@ -339,14 +319,15 @@ static unsigned taken_of(struct actor *actor, unsigned n, int urgency, bool kill
 /* a partner's minute: flashes and kills have one each beside it, and no more */
 static void urgency_is_no_way_round_the_rate(void **state)
 {
-	struct stage *stage = stage_new(&(struct stage_conf){
-		.rest = "partner kpl { pin = {@kpl} publish = {\"kpl.*\"} items-per-minute = 10 }\n"
-			"partner afp { pin = {@afp} publish = {\"afp.*\"} octets-per-minute = 1KiB "
-			"}\n" });
+	struct stage *stage = scene_begin(
+		state, &(struct stage_conf){ .rest = "partner kpl { pin = {@kpl} publish = "
+						     "{\"kpl.*\"} items-per-minute = 10 }\n"
+						     "partner afp { pin = {@afp} publish = "
+						     "{\"afp.*\"} octets-per-minute = 1KiB "
+						     "}\n" });
 	struct actor *kpl = actor_enter(stage, "kpl"), *afp = actor_enter(stage, "afp");
 	struct offer *a, *b;
 
-	(void)state;
 	assert_int_equal(taken_of(kpl, 15, 5, false), 10);
 	assert_int_equal(taken_of(kpl, 15, 1, false), 10);
 	assert_int_equal(taken_of(kpl, 15, 5, true), 10);
@@ -362,7 +343,6 @@ static void urgency_is_no_way_round_the_rate(void **state)
 	actor_again(afp, b);
 	stage_settle(stage);
 	expect_ack(b);
-	stage_free(&stage);
 }
 
 static unsigned lines_of(const struct stage *stage, const char *word)
@@ -377,11 +357,10 @@ static unsigned lines_of(const struct stage *stage, const char *word)
 /* what costs a partner a few octets does not fill the disk under the log, nor cry as it likes */
 static void nobody_fills_the_log(void **state)
 {
-	struct stage *stage =
-		stage_new(&(struct stage_conf){ .rest = stage_usual, .log = "item-lines = 20" });
+	struct stage *stage = scene_begin(
+		state, &(struct stage_conf){ .rest = stage_usual, .log = "item-lines = 20" });
 	struct actor *vna = actor_enter(stage, "vna");
 
-	(void)state;
 	stage_later(stage, 1000);
 	stage_forget_log(stage);
 	for (unsigned i = 0; i < 200; i++) {
@@ -391,23 +370,22 @@ static void nobody_fills_the_log(void **state)
 	assert_int_equal(lines_of(stage, "event=subscription.refuse"), 20);
 	stage_later(stage, 1000);
 	assert_true(stage_logged(stage, "event=subscription.summary lines_left_out=180"));
-	stage_free(&stage);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(whoever_ends_nothing_is_refused_alone),
-		cmocka_unit_test(flash_has_a_ceiling_too),
-		cmocka_unit_test(small_items_count_for_what_they_cost),
-		cmocka_unit_test(photos_ask_for_what_there_is_room_for),
-		cmocka_unit_test(a_photo_asks_for_more_only_while_there_is_plenty),
-		cmocka_unit_test(a_link_has_so_many_open),
-		cmocka_unit_test(one_octet_at_a_time_leaves_nothing_behind),
-		cmocka_unit_test(a_need_that_is_refused_leaves_nothing_behind),
-		cmocka_unit_test(a_photo_that_cannot_be_read_leaves_nothing_behind),
-		cmocka_unit_test(urgency_is_no_way_round_the_rate),
-		cmocka_unit_test(nobody_fills_the_log),
+		scene(whoever_ends_nothing_is_refused_alone),
+		scene(flash_has_a_ceiling_too),
+		scene(small_items_count_for_what_they_cost),
+		scene(photos_ask_for_what_there_is_room_for),
+		scene(a_photo_asks_for_more_only_while_there_is_plenty),
+		scene(a_link_has_so_many_open),
+		scene(one_octet_at_a_time_leaves_nothing_behind),
+		scene(a_need_that_is_refused_leaves_nothing_behind),
+		scene(a_photo_that_cannot_be_read_leaves_nothing_behind),
+		scene(urgency_is_no_way_round_the_rate),
+		scene(nobody_fills_the_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

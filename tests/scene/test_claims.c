@@ -14,11 +14,10 @@
 
 static void a_takeover_owes_again_and_late_answers_count_for_nothing(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *old = actor_reader(stage, "vna", "all");
 	struct actor *new;
 
-	(void)state;
 	actor_publish(kpl, .uri = "urn:a");
 	stage_settle(stage);
 	assert_int_equal(old->gots_n, 1);
@@ -36,15 +35,13 @@ static void a_takeover_owes_again_and_late_answers_count_for_nothing(void **stat
 	stage_settle(stage);
 	actor_back(new, "all");
 	assert_int_equal(new->subscribed.owed, 0);
-	stage_free(&stage);
 }
 
 static void the_fifth_takeover_in_a_minute_is_busy(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *vna = actor_reader(stage, "vna", "all");
 
-	(void)state;
 	for (unsigned i = 0; i < 4; i++)
 		vna = actor_reader(stage, "vna", "all");
 	vna = actor_enter(stage, "vna");
@@ -56,16 +53,14 @@ static void the_fifth_takeover_in_a_minute_is_busy(void **state)
 	actor_subscribe(vna, "all");
 	stage_settle(stage);
 	assert_int_equal(vna->subscribed_n, 1);
-	stage_free(&stage);
 }
 
 static void anothers_subscription_and_none_are_refused_alike(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *vna = actor_enter(stage, "vna");
 	char words[257];
 
-	(void)state;
 	actor_subscribe(vna, "every"); /* of web */
 	stage_settle(stage);
 	assert_string_equal(vna->unsubscribed.code, "no-such-subscription");
@@ -74,15 +69,13 @@ static void anothers_subscription_and_none_are_refused_alike(void **state)
 	stage_settle(stage);
 	assert_int_equal(vna->unsubscribed_n, 2);
 	assert_string_equal(vna->unsubscribed.words, words);
-	stage_free(&stage);
 }
 
 static void later_comes_again_after_its_time_and_blocks_nothing(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 
-	(void)state;
 	actor_publish(kpl, .uri = "urn:a");
 	stage_settle(stage);
 	actor_refuse(vna, vna->gots[0], NX_ECONSUMERLATER, NX_LATER, 20000);
@@ -99,7 +92,6 @@ static void later_comes_again_after_its_time_and_blocks_nothing(void **state)
 	stage_settle(stage);
 	actor_back(vna, "all");
 	assert_int_equal(vna->subscribed.owed, 0);
-	stage_free(&stage);
 }
 
 /* what did not match before an item that is put off is not owed on: neither counted nor a row */
@@ -110,10 +102,9 @@ static void before_what_is_put_off_nothing_stays(void **state)
 			"partner vna { pin = {@vna} read = {\"*\"} }\n"
 			"subscription all { partner = \"vna\" channels = {\"kpl.b\"} }\n"
 	};
-	struct stage *stage = stage_new(&conf);
+	struct stage *stage = scene_begin(state, &conf);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 
-	(void)state;
 	actor_publish(kpl, .uri = "urn:a1", .channel = "kpl.a");
 	actor_publish(kpl, .uri = "urn:a2", .channel = "kpl.a");
 	actor_publish(kpl, .uri = "urn:b", .channel = "kpl.b");
@@ -122,16 +113,14 @@ static void before_what_is_put_off_nothing_stays(void **state)
 	stage_settle(stage);
 	actor_back(vna, "all");
 	assert_int_equal(vna->subscribed.owed, 1);
-	stage_free(&stage);
 }
 
 static void later_without_a_time_backs_off(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 	int64_t last = clock_boot_ms(), gaps[5];
 
-	(void)state;
 	actor_publish(kpl, .uri = "urn:a");
 	stage_settle(stage);
 	for (unsigned i = 0; i < 5; i++) {
@@ -146,15 +135,13 @@ static void later_without_a_time_backs_off(void **state)
 	}
 	assert_true(gaps[4] >= 3 * gaps[1]);
 	assert_true(gaps[4] < 120000);
-	stage_free(&stage);
 }
 
 static void a_clock_set_back_does_not_put_later_off(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 
-	(void)state;
 	actor_publish(kpl, .uri = "urn:a");
 	stage_settle(stage);
 	actor_refuse(vna, vna->gots[0], NX_ECONSUMERLATER, NX_LATER, 20000);
@@ -162,15 +149,13 @@ static void a_clock_set_back_does_not_put_later_off(void **state)
 	clock_jump_wall(-24 * 3600 * 1000LL);
 	stage_later(stage, 25000);
 	assert_int_equal(actor_count(vna, "urn:a", NULL), 2);
-	stage_free(&stage);
 }
 
 static void never_is_settled(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 
-	(void)state;
 	actor_publish(kpl, .uri = "urn:a");
 	stage_settle(stage);
 	actor_refuse(vna, vna->gots[0], NX_ECONSUMER, NX_NEVER, 0);
@@ -180,15 +165,13 @@ static void never_is_settled(void **state)
 	actor_back(vna, "all");
 	assert_int_equal(vna->gots_n, 1);
 	assert_int_equal(vna->subscribed.owed, 0);
-	stage_free(&stage);
 }
 
 static void no_answer_closes_is_owed_again_and_backs_off_the_third_time(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 
-	(void)state;
 	actor_publish(kpl, .uri = "urn:a");
 	for (unsigned i = 1; i <= 3; i++) {
 		stage_settle(stage);
@@ -210,7 +193,6 @@ static void no_answer_closes_is_owed_again_and_backs_off_the_third_time(void **s
 	actor_ack(vna, actor_got(vna, "urn:b", NULL));
 	stage_later(stage, 16 * 60 * 1000);
 	assert_int_equal(actor_count(vna, "urn:a", NULL), 4);
-	stage_free(&stage);
 }
 
 static void closed_for_silence(struct stage *stage, struct actor *vna)
@@ -223,11 +205,10 @@ static void closed_for_silence(struct stage *stage, struct actor *vna)
 /* who is remembered in the place of another begins at one */
 static void silence_about_one_item_is_not_held_against_another(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 	char uri[32];
 
-	(void)state;
 	for (unsigned i = 0; i <= NO_ANSWERS; i++) {
 		snprintf(uri, sizeof(uri), "urn:%u", i);
 		actor_publish(kpl, .uri = uri);
@@ -239,7 +220,6 @@ static void silence_about_one_item_is_not_held_against_another(void **state)
 		actor_ack(vna, actor_got(vna, uri, NULL));
 		stage_settle(stage);
 	}
-	stage_free(&stage);
 }
 
 /* ---- lines */
@@ -253,13 +233,13 @@ static void nobody_waits_for_one_who_never_reads(void **state)
 	size_t n = (size_t)snprintf(rest, sizeof(rest),
 				    "partner kpl { pin = {@kpl} publish = {\"*\"} }\n");
 
-	(void)state;
 	for (unsigned i = 0; i < 10; i++)
 		n += (size_t)snprintf(rest + n, sizeof(rest) - n,
 				      "partner r%u { pin = {@r%u} read = {\"*\"} }\n"
 				      "subscription s%u { partner = \"r%u\" start = \"all\" }\n",
 				      i, i, i, i);
-	stage = stage_new(
+	stage = scene_begin(
+		state,
 		&(struct stage_conf){ .rest = rest, .store = "size = 64MiB hot-memory = 1MiB" });
 	kpl = actor_enter(stage, "kpl");
 	for (unsigned i = 0; i < 10; i++) {
@@ -295,16 +275,14 @@ static void nobody_waits_for_one_who_never_reads(void **state)
 		snprintf(name, sizeof(name), "urn:%u", i);
 		assert_non_null(actor_got(readers[0], name, NULL));
 	}
-	stage_free(&stage);
 }
 
 static void after_bye_answers_still_flow(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
 	struct offer *a;
 
-	(void)state;
 	stage->by_hand = true;
 	a = actor_publish(kpl, .uri = "urn:a");
 	stage_settle(stage);
@@ -317,16 +295,14 @@ static void after_bye_answers_still_flow(void **state)
 	stage_later(stage, 1500);
 	assert_true(kpl->bye);
 	assert_true(actor_is_out(kpl));
-	stage_free(&stage);
 }
 
 static void a_stop_says_bye_and_does_not_wait_for_ever(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 	struct offer *a = actor_publish(kpl, .uri = "urn:a");
 
-	(void)state;
 	stage_settle(stage);
 	expect_ack(a);
 	stage_stop(stage); /* vna never answers */
@@ -338,15 +314,13 @@ static void a_stop_says_bye_and_does_not_wait_for_ever(void **state)
 	vna->answers = true;
 	actor_back(vna, "all");
 	assert_int_equal(vna->gots_n, 2);
-	stage_free(&stage);
 }
 
 static void answers_to_what_was_sent_flow_after_our_bye(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 
-	(void)state;
 	actor_publish(kpl, .uri = "urn:a");
 	stage_settle(stage);
 	hub_stop(stage->hub);
@@ -360,17 +334,15 @@ static void answers_to_what_was_sent_flow_after_our_bye(void **state)
 	actor_back(vna, "all");
 	assert_int_equal(vna->gots_n, 1);
 	assert_int_equal(vna->subscribed.owed, 0);
-	stage_free(&stage);
 }
 
 /* the store could not: then it is not said that it is done, and the client comes again */
 static void what_could_not_be_owed_again_is_not_claimed(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 	struct feed *feed = exchange_feed(stage->exchange, "all");
 
-	(void)state;
 	actor_publish(kpl, .uri = "urn:a");
 	stage_settle(stage);
 	actor_ack(vna, vna->gots[0]);
@@ -399,23 +371,24 @@ static void what_could_not_be_owed_again_is_not_claimed(void **state)
 	stage_settle(stage);
 	assert_int_equal(vna->subscribed_n, 1);
 	assert_int_equal(actor_count(vna, "urn:a", NULL), 2);
-	stage_free(&stage);
 }
 
 static void claims_of_one_link_take_turns(void **state)
 {
-	struct stage *stage = stage_new(&(struct stage_conf){
-		.rest = "partner kpl { pin = {@kpl} publish = {\"*\"} }\n"
-			"partner vna { pin = {@vna} read = {\"*\"} }\n"
-			"subscription one { partner = \"vna\" channels = {\"*\"} start = \"all\" "
-			"}\n"
-			"subscription two { partner = \"vna\" channels = {\"*\"} start = \"all\" "
-			"}\n" });
+	struct stage *stage = scene_begin(
+		state,
+		&(struct stage_conf){ .rest = "partner kpl { pin = {@kpl} publish = {\"*\"} }\n"
+					      "partner vna { pin = {@vna} read = {\"*\"} }\n"
+					      "subscription one { partner = \"vna\" channels = "
+					      "{\"*\"} start = \"all\" "
+					      "}\n"
+					      "subscription two { partner = \"vna\" channels = "
+					      "{\"*\"} start = \"all\" "
+					      "}\n" });
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_new(stage, "vna");
 	unsigned of[3] = { 0 };
 	char uri[32];
 
-	(void)state;
 	for (unsigned i = 0; i < 20; i++) {
 		snprintf(uri, sizeof(uri), "urn:%u", i);
 		actor_publish(kpl, .uri = uri);
@@ -435,15 +408,13 @@ static void claims_of_one_link_take_turns(void **state)
 		of[vna->gots[i]->subscription]++;
 	assert_in_range(of[1], 4, 6);
 	assert_in_range(of[2], 4, 6);
-	stage_free(&stage);
 }
 
 static void silence_is_pinged_and_then_closed(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *afp = actor_enter(stage, "afp");
 
-	(void)state;
 	stage_later(stage, 200000); /* both answer PINGs */
 	assert_false(actor_is_out(kpl));
 	kpl->mute = true;
@@ -453,15 +424,13 @@ static void silence_is_pinged_and_then_closed(void **state)
 	assert_true(actor_is_out(kpl));
 	assert_true(stage_logged(stage, "event=conn.close peer=kpl reason=idle"));
 	assert_false(actor_is_out(afp));
-	stage_free(&stage);
 }
 
 static void no_hello_in_ten_seconds(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_new(stage, "kpl");
 
-	(void)state;
 	kpl->mute = true;
 	assert_int_equal(actor_dial(kpl), 0);
 	stage_later(stage, 9000);
@@ -469,17 +438,17 @@ static void no_hello_in_ten_seconds(void **state)
 	stage_later(stage, 5000);
 	assert_true(actor_is_out(kpl));
 	assert_true(stage_logged(stage, "event=conn.close peer=kpl reason=no-hello"));
-	stage_free(&stage);
 }
 
 /* its former link has ended, and only waits for the line to take the BYE */
 static void a_node_that_begins_anew_is_no_twin_of_its_end(void **state)
 {
-	struct stage *stage = stage_new(&(struct stage_conf){
-		.rest = "partner kpl { pin = {@kpl} publish = {\"*\"} node = yes }\n" });
+	struct stage *stage = scene_begin(
+		state,
+		&(struct stage_conf){
+			.rest = "partner kpl { pin = {@kpl} publish = {\"*\"} node = yes }\n" });
 	struct actor *old = actor_enter(stage, "kpl"), *new = actor_new(stage, "kpl");
 
-	(void)state;
 	snprintf(new->boot, sizeof(new->boot), "b1");
 	assert_int_equal(actor_dial(new), 0);
 	stage_settle(stage);
@@ -500,29 +469,25 @@ static void a_node_that_begins_anew_is_no_twin_of_its_end(void **state)
 	stage_later(stage, 5000);
 	assert_true(actor_is_out(old));
 	assert_false(actor_is_out(new));
-	stage_free(&stage);
 }
 
 static void a_stranger_is_not_let_in(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *who = actor_new(stage, "who");
 
-	(void)state;
 	assert_int_equal(actor_dial(who), NX_EUNKNOWNKEY);
 	assert_true(stage_logged(stage, "event=conn.refuse reason=unknown-key"));
-	stage_free(&stage);
 }
 
 /* what comes while a backlog is being sent follows it at once */
 static void live_items_follow_a_backlog_without_a_pause(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
 	int64_t began;
 	char uri[32];
 
-	(void)state;
 	for (unsigned i = 0; i < 100; i++) {
 		snprintf(uri, sizeof(uri), "urn:%u", i);
 		actor_publish(kpl, .uri = uri);
@@ -537,33 +502,32 @@ static void live_items_follow_a_backlog_without_a_pause(void **state)
 	stage_disk_commits(stage);
 	assert_int_equal(clock_boot_ms(), began);
 	assert_int_equal(vna->gots_n, 101);
-	stage_free(&stage);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_takeover_owes_again_and_late_answers_count_for_nothing),
-		cmocka_unit_test(the_fifth_takeover_in_a_minute_is_busy),
-		cmocka_unit_test(anothers_subscription_and_none_are_refused_alike),
-		cmocka_unit_test(later_comes_again_after_its_time_and_blocks_nothing),
-		cmocka_unit_test(a_clock_set_back_does_not_put_later_off),
-		cmocka_unit_test(before_what_is_put_off_nothing_stays),
-		cmocka_unit_test(later_without_a_time_backs_off),
-		cmocka_unit_test(never_is_settled),
-		cmocka_unit_test(no_answer_closes_is_owed_again_and_backs_off_the_third_time),
-		cmocka_unit_test(silence_about_one_item_is_not_held_against_another),
-		cmocka_unit_test(nobody_waits_for_one_who_never_reads),
-		cmocka_unit_test(after_bye_answers_still_flow),
-		cmocka_unit_test(a_stop_says_bye_and_does_not_wait_for_ever),
-		cmocka_unit_test(answers_to_what_was_sent_flow_after_our_bye),
-		cmocka_unit_test(what_could_not_be_owed_again_is_not_claimed),
-		cmocka_unit_test(claims_of_one_link_take_turns),
-		cmocka_unit_test(silence_is_pinged_and_then_closed),
-		cmocka_unit_test(no_hello_in_ten_seconds),
-		cmocka_unit_test(a_node_that_begins_anew_is_no_twin_of_its_end),
-		cmocka_unit_test(a_stranger_is_not_let_in),
-		cmocka_unit_test(live_items_follow_a_backlog_without_a_pause),
+		scene(a_takeover_owes_again_and_late_answers_count_for_nothing),
+		scene(the_fifth_takeover_in_a_minute_is_busy),
+		scene(anothers_subscription_and_none_are_refused_alike),
+		scene(later_comes_again_after_its_time_and_blocks_nothing),
+		scene(a_clock_set_back_does_not_put_later_off),
+		scene(before_what_is_put_off_nothing_stays),
+		scene(later_without_a_time_backs_off),
+		scene(never_is_settled),
+		scene(no_answer_closes_is_owed_again_and_backs_off_the_third_time),
+		scene(silence_about_one_item_is_not_held_against_another),
+		scene(nobody_waits_for_one_who_never_reads),
+		scene(after_bye_answers_still_flow),
+		scene(a_stop_says_bye_and_does_not_wait_for_ever),
+		scene(answers_to_what_was_sent_flow_after_our_bye),
+		scene(what_could_not_be_owed_again_is_not_claimed),
+		scene(claims_of_one_link_take_turns),
+		scene(silence_is_pinged_and_then_closed),
+		scene(no_hello_in_ten_seconds),
+		scene(a_node_that_begins_anew_is_no_twin_of_its_end),
+		scene(a_stranger_is_not_let_in),
+		scene(live_items_follow_a_backlog_without_a_pause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

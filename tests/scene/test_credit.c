@@ -69,11 +69,10 @@ static void item(struct actor *actor, uint64_t id, enum lane lane, uint32_t n)
 
 static void four_items_at_first_and_more_for_who_is_active(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_new(stage, "kpl");
 	struct told told[LANES];
 
-	(void)state;
 	comes(kpl, told);
 	expect_told(told[LANE_ROUTINE], 4, 256 << 10);
 	expect_told(told[LANE_FLASH], 8, 64 << 10);
@@ -83,16 +82,14 @@ static void four_items_at_first_and_more_for_who_is_active(void **state)
 	item(kpl, 2, LANE_ROUTINE, 1000); /* nothing to say: more than half is left */
 	read_credit(kpl, told);
 	expect_told(told[LANE_ROUTINE], 1 + 64, 1000 + (4 << 20));
-	stage_free(&stage);
 }
 
 static void flash_is_restored_at_once(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_new(stage, "kpl"), *vna = actor_new(stage, "vna");
 	struct told told[LANES];
 
-	(void)state;
 	store_usage_fake(stage->exchange->store, 94, 0); /* whatever else is held back */
 	stage_later(stage, 1000);
 	comes(kpl, told);
@@ -103,23 +100,20 @@ static void flash_is_restored_at_once(void **state)
 	}
 	comes(vna, told); /* it may not publish: that is said in an answer */
 	expect_told(told[LANE_FLASH], 8, 64 << 10);
-	stage_free(&stage);
 }
 
 static void none_for_who_may_not_publish(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *vna = actor_new(stage, "vna");
 	struct told told[LANES];
 
-	(void)state;
 	comes(vna, told);
 	expect_told(told[LANE_ROUTINE], 0, 0);
 	item(vna, 1, LANE_FLASH, 1000);
 	stage_later(stage, 3000);
 	read_credit(vna, told);
 	expect_told(told[LANE_ROUTINE], 0, 0);
-	stage_free(&stage);
 }
 
 static const char reader[] = "partner kpl { pin = {@kpl} read = {\"*\"} }\n";
@@ -128,11 +122,10 @@ static const char writer[] =
 
 static void a_reload_gives_and_takes(void **state)
 {
-	struct stage *stage = stage_new(&(struct stage_conf){ .rest = reader });
+	struct stage *stage = scene_begin(state, &(struct stage_conf){ .rest = reader });
 	struct actor *kpl = actor_new(stage, "kpl");
 	struct told told[LANES];
 
-	(void)state;
 	comes(kpl, told);
 	expect_told(told[LANE_ROUTINE], 0, 0);
 	stage_reload(stage, writer);
@@ -150,16 +143,14 @@ static void a_reload_gives_and_takes(void **state)
 	read_credit(kpl, told);
 	expect_told(told[LANE_ROUTINE], 1 + 10, 1000 + (4 << 20));
 	assert_false(actor_is_out(kpl));
-	stage_free(&stage);
 }
 
 static void none_while_the_store_is_nearly_full(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_new(stage, "kpl"), *afp = actor_new(stage, "afp");
 	struct told told[LANES];
 
-	(void)state;
 	comes(kpl, told);
 	item(kpl, 1, LANE_ROUTINE, 1000);
 	read_credit(kpl, told);
@@ -183,16 +174,14 @@ static void none_while_the_store_is_nearly_full(void **state)
 	expect_told(told[LANE_ROUTINE], 4 + 64, 4000 + (4 << 20));
 	read_credit(kpl, told);
 	expect_told(told[LANE_ROUTINE], 60 + 64, 60000 + (4 << 20));
-	stage_free(&stage);
 }
 
 static void none_while_the_writer_is_behind(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *afp = actor_new(stage, "afp");
 	struct told told[LANES];
 
-	(void)state;
 	stage->by_hand = true;
 	for (unsigned n = 0; n < 3; n++) {
 		struct actor *kpl = actor_enter(stage, "kpl");
@@ -216,18 +205,17 @@ static void none_while_the_writer_is_behind(void **state)
 	stage_later(stage, 2000);
 	read_credit(afp, told);
 	expect_told(told[LANE_ROUTINE], 3 + 64, 3000 + (4 << 20));
-	stage_free(&stage);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(four_items_at_first_and_more_for_who_is_active),
-		cmocka_unit_test(flash_is_restored_at_once),
-		cmocka_unit_test(none_for_who_may_not_publish),
-		cmocka_unit_test(a_reload_gives_and_takes),
-		cmocka_unit_test(none_while_the_store_is_nearly_full),
-		cmocka_unit_test(none_while_the_writer_is_behind),
+		scene(four_items_at_first_and_more_for_who_is_active),
+		scene(flash_is_restored_at_once),
+		scene(none_for_who_may_not_publish),
+		scene(a_reload_gives_and_takes),
+		scene(none_while_the_store_is_nearly_full),
+		scene(none_while_the_writer_is_behind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

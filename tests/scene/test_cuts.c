@@ -117,8 +117,8 @@ static void expect_end(struct play *play, const struct photo *photo)
 static bool played(const struct cut *cut)
 {
 	const struct stage_conf small = { .store = "size = 16MiB" };
-	struct photo photo = photo_of(cut->n, PHOTO);
 	struct play play = { .cut = *cut, .stage = stage_new(&small) };
+	struct photo photo = photo_of(play.stage, cut->n, PHOTO);
 	bool was_cut;
 
 	play.kpl = actor_new(play.stage, "kpl");
@@ -133,7 +133,6 @@ static bool played(const struct cut *cut)
 	victim(&play)->frames_left = 0;
 	expect_end(&play, &photo);
 	stage_free(&play.stage);
-	photo_done(&photo);
 	return was_cut;
 }
 
@@ -171,8 +170,8 @@ static void the_subscriber_is_cut_after_each_frame(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_publisher_is_cut_after_each_frame),
-		cmocka_unit_test(the_subscriber_is_cut_after_each_frame),
+		scene(the_publisher_is_cut_after_each_frame),
+		scene(the_subscriber_is_cut_after_each_frame),
 	};
 
 	/* a disk in memory, where there is one: it is not the disk that is tried here */

@@ -12,11 +12,10 @@
 
 static void an_ack_waits_for_the_disk(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
 	struct offer *a;
 
-	(void)state;
 	stage->by_hand = true;
 	a = actor_publish(kpl, .uri = "urn:1");
 	stage_settle(stage);
@@ -27,15 +26,13 @@ static void an_ack_waits_for_the_disk(void **state)
 	stage_settle(stage);
 	expect_result(a, RESULT_STORED);
 	assert_int_equal(a->ack.sequence, 1);
-	stage_free(&stage);
 }
 
 static void a_subscriber_gets_nothing_before_the_commit(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
 
-	(void)state;
 	actor_subscribe(vna, "all");
 	stage_settle(stage);
 	assert_int_equal(vna->subscribed_n, 1);
@@ -46,16 +43,14 @@ static void a_subscriber_gets_nothing_before_the_commit(void **state)
 	stage_disk_commits(stage);
 	assert_int_equal(vna->gots_n, 1);
 	assert_true(actor_saw(vna, "MEKONG"));
-	stage_free(&stage);
 }
 
 static void what_was_not_committed_was_not_acknowledged(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
 	struct offer *a, *b;
 
-	(void)state;
 	a = actor_publish(kpl, .uri = "urn:a");
 	stage_settle(stage);
 	expect_ack(a);
@@ -75,16 +70,14 @@ static void what_was_not_committed_was_not_acknowledged(void **state)
 	stage_settle(stage);
 	expect_result(b, RESULT_STORED);
 	assert_int_equal(actor_count(vna, "urn:b", NULL), 1);
-	stage_free(&stage);
 }
 
 static void committed_and_not_acknowledged_is_a_duplicate(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
 	struct offer *a;
 
-	(void)state;
 	stage->by_hand = true;
 	a = actor_publish(kpl, .uri = "urn:a");
 	stage_settle(stage);
@@ -102,15 +95,13 @@ static void committed_and_not_acknowledged_is_a_duplicate(void **state)
 	actor_subscribe(vna, "all");
 	stage_settle(stage);
 	assert_int_equal(vna->gots_n, 1);
-	stage_free(&stage);
 }
 
 static void an_answer_survives_a_crash_only_when_it_is_settled(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
 
-	(void)state;
 	actor_publish(kpl, .uri = "urn:a");
 	actor_subscribe(vna, "all");
 	stage_settle(stage);
@@ -132,18 +123,16 @@ static void an_answer_survives_a_crash_only_when_it_is_settled(void **state)
 	stage_settle(stage);
 	assert_int_equal(actor_count(vna, "urn:a", NULL), 2);
 	assert_int_equal(vna->subscribed.owed, 0);
-	stage_free(&stage);
 }
 
 /* ---- a full store */
 
 static void a_full_store_refuses_routine_and_settles_on(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
 	struct offer *a, *b, *flash, *late;
 
-	(void)state;
 	actor_subscribe(vna, "all");
 	a = actor_publish(kpl, .uri = "urn:a");
 	stage_settle(stage);
@@ -173,17 +162,15 @@ static void a_full_store_refuses_routine_and_settles_on(void **state)
 	actor_subscribe(vna, "all");
 	stage_settle(stage);
 	assert_int_equal(vna->subscribed.owed, 1);
-	stage_free(&stage);
 }
 
 static void parts_stop_at_ninety(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
-	struct photo photo = photo_of(1, 50000);
+	struct photo photo = photo_of(stage, 1, 50000);
 	struct offer *a, *b;
 
-	(void)state;
 	store_usage_fake(stage->exchange->store, 0, 91);
 	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
 	b = actor_publish(kpl, .uri = "urn:b");
@@ -196,19 +183,16 @@ static void parts_stop_at_ninety(void **state)
 	actor_again(kpl, a);
 	stage_settle(stage);
 	expect_ack(a);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 /* on its way to disk when it was taken back: the disk decides, and what it does not take is
  * withdrawn */
 static void taken_back_and_not_stored_is_withdrawn(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
 	struct offer *a, *b;
 
-	(void)state;
 	stage->by_hand = true;
 	a = actor_publish(kpl, .uri = "urn:1");
 	b = actor_publish(kpl, .uri = "urn:1", .words = "others");
@@ -221,16 +205,14 @@ static void taken_back_and_not_stored_is_withdrawn(void **state)
 	stage_disk_commits(stage);
 	expect_result(a, RESULT_STORED);
 	expect_refusal(b, "withdrawn", NX_NEVER);
-	stage_free(&stage);
 }
 
 static void credit_is_not_raised_while_the_store_is_nearly_full(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl;
 	unsigned sent = 0;
 
-	(void)state;
 	store_usage_fake(stage->exchange->store, 94, 0);
 	stage_later(stage, 1000);
 	kpl = actor_enter(stage, "kpl");
@@ -245,21 +227,20 @@ static void credit_is_not_raised_while_the_store_is_nearly_full(void **state)
 	stage_later(stage, 3000);
 	for (unsigned i = 0; i < kpl->offers_n; i++)
 		assert_true(kpl->offers[i]->sent);
-	stage_free(&stage);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_ack_waits_for_the_disk),
-		cmocka_unit_test(a_subscriber_gets_nothing_before_the_commit),
-		cmocka_unit_test(what_was_not_committed_was_not_acknowledged),
-		cmocka_unit_test(committed_and_not_acknowledged_is_a_duplicate),
-		cmocka_unit_test(an_answer_survives_a_crash_only_when_it_is_settled),
-		cmocka_unit_test(a_full_store_refuses_routine_and_settles_on),
-		cmocka_unit_test(parts_stop_at_ninety),
-		cmocka_unit_test(taken_back_and_not_stored_is_withdrawn),
-		cmocka_unit_test(credit_is_not_raised_while_the_store_is_nearly_full),
+		scene(an_ack_waits_for_the_disk),
+		scene(a_subscriber_gets_nothing_before_the_commit),
+		scene(what_was_not_committed_was_not_acknowledged),
+		scene(committed_and_not_acknowledged_is_a_duplicate),
+		scene(an_answer_survives_a_crash_only_when_it_is_settled),
+		scene(a_full_store_refuses_routine_and_settles_on),
+		scene(parts_stop_at_ninety),
+		scene(taken_back_and_not_stored_is_withdrawn),
+		scene(credit_is_not_raised_while_the_store_is_nearly_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,12 +14,11 @@
 
 static void an_embargo_is_released_by_the_clock_and_in_order(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 	struct offer *a, *b, *c;
 	int64_t end = stage_wall() + HOUR;
 
-	(void)state;
 	vna->answers = true;
 	b = actor_publish(kpl, .uri = "urn:b", .words = "SECRETB", .embargo_ms = end + 2000);
 	a = actor_publish(kpl, .uri = "urn:a", .words = "SECRETA", .embargo_ms = end);
@@ -39,15 +38,13 @@ static void an_embargo_is_released_by_the_clock_and_in_order(void **state)
 	assert_int_equal(vna->gots_n, 3);
 	assert_true(actor_got(vna, "urn:a", NULL)->position <
 		    actor_got(vna, "urn:b", NULL)->position);
-	stage_free(&stage);
 }
 
 static void a_clock_that_jumps_releases_nothing(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 
-	(void)state;
 	vna->answers = true;
 	actor_publish(kpl, .uri = "urn:a", .words = "SECRET",
 		      .embargo_ms = stage_wall() + HOUR / 2);
@@ -60,15 +57,13 @@ static void a_clock_that_jumps_releases_nothing(void **state)
 	store_clock_ok(stage->exchange->store);
 	stage_later(stage, 5000);
 	assert_true(actor_saw(vna, "SECRET"));
-	stage_free(&stage);
 }
 
 static void a_start_with_an_earlier_clock_is_suspect(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
 
-	(void)state;
 	actor_publish(kpl, .uri = "urn:a", .words = "SECRET", .embargo_ms = stage_wall() + 10000);
 	stage_later(stage, 5000);
 	stage_die(stage);
@@ -84,17 +79,15 @@ static void a_start_with_an_earlier_clock_is_suspect(void **state)
 	store_clock_ok(stage->exchange->store);
 	stage_later(stage, 10000);
 	assert_true(actor_saw(vna, "SECRET"));
-	stage_free(&stage);
 }
 
 static void killed_under_embargo_is_never_seen(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 	struct actor *web = actor_reader(stage, "web", "every");
 	struct offer *kill;
 
-	(void)state;
 	vna->answers = web->answers = true;
 	actor_publish(kpl, .uri = "urn:a", .words = "SECRET", .embargo_ms = stage_wall() + 10000);
 	stage_later(stage, 2000);
@@ -108,17 +101,15 @@ static void killed_under_embargo_is_never_seen(void **state)
 	stage_later(stage, 30000);
 	assert_false(actor_saw(vna, "SECRET"));
 	assert_false(actor_saw(web, "SECRET"));
-	stage_free(&stage);
 }
 
 static void a_held_item_survives_a_crash(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
-	struct photo photo = photo_of(3, 30000);
+	struct photo photo = photo_of(stage, 3, 30000);
 	struct offer *a;
 
-	(void)state;
 	a = actor_publish(kpl, .uri = "urn:a", .words = "SECRET", .photo = &photo,
 			  .embargo_ms = stage_wall() + 20000);
 	stage_settle(stage);
@@ -131,19 +122,16 @@ static void a_held_item_survives_a_crash(void **state)
 	stage_later(stage, 15000);
 	assert_true(actor_saw(vna, "SECRET"));
 	assert_memory_equal(vna->gots[0]->photo, photo.octets, photo.n);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 /* ---- kills and newer versions */
 
 static void a_kill_takes_back_an_open_delivery(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 	struct actor *web = actor_reader(stage, "web", "every");
 
-	(void)state;
 	actor_publish(kpl, .uri = "urn:a", .words = "OLD");
 	stage_settle(stage);
 	actor_publish(kpl, .uri = "urn:a", .version = "2", .kill = true);
@@ -162,15 +150,13 @@ static void a_kill_takes_back_an_open_delivery(void **state)
 	actor_back(web, "every");
 	assert_int_equal(vna->gots_n + web->gots_n, 4);
 	assert_int_equal(vna->subscribed.owed + web->subscribed.owed, 0);
-	stage_free(&stage);
 }
 
 static void killed_before_delivery_is_never_sent(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_new(stage, "vna");
 
-	(void)state;
 	vna->stingy = true;
 	vna->credit_items = 1; /* one item, and it is not answered */
 	assert_int_equal(actor_dial(vna), 0);
@@ -189,16 +175,14 @@ static void killed_before_delivery_is_never_sent(void **state)
 	stage_later(stage, 3000);
 	assert_int_equal(actor_count(vna, "urn:a", "2"), 1);
 	assert_false(actor_saw(vna, "OLD"));
-	stage_free(&stage);
 }
 
 /* the store was read already when the kill came: the items wait for credit in memory */
 static void a_kill_reaches_what_was_fetched_and_not_yet_sent(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_new(stage, "vna");
 
-	(void)state;
 	actor_publish(kpl, .uri = "urn:0");
 	actor_publish(kpl, .uri = "urn:a", .words = "OLD");
 	actor_publish(kpl, .uri = "urn:b", .words = "FORMER");
@@ -226,16 +210,14 @@ static void a_kill_reaches_what_was_fetched_and_not_yet_sent(void **state)
 	stage_later(stage, 2000);
 	actor_back(vna, "all");
 	assert_int_equal(vna->subscribed.owed, 0);
-	stage_free(&stage);
 }
 
 static void a_newer_version_takes_back_and_skips_older_ones(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 	struct actor *web = actor_reader(stage, "web", "every");
 
-	(void)state;
 	web->answers = true;
 	actor_publish(kpl, .uri = "urn:a", .version = "1");
 	stage_settle(stage);
@@ -249,7 +231,6 @@ static void a_newer_version_takes_back_and_skips_older_ones(void **state)
 	assert_int_equal(web->gots_n, 2); /* versions = all: each, in order */
 	assert_string_equal(web->gots[0]->version, "1");
 	assert_false(web->gots[0]->withdrawn);
-	stage_free(&stage);
 }
 
 /* version 5 was stored first and held; 4 went out; when 5 is free, 4 must not follow it */
@@ -257,11 +238,10 @@ static void a_newer_version_takes_back_and_skips_older_ones(void **state)
  * stored first */
 static void what_is_older_than_a_held_version_goes_out_meanwhile(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
 	struct offer *five, *four;
 
-	(void)state;
 	vna->answers = true;
 	five = actor_publish(kpl, .uri = "urn:a", .version = "5",
 			     .embargo_ms = stage_wall() + HOUR);
@@ -274,15 +254,13 @@ static void what_is_older_than_a_held_version_goes_out_meanwhile(void **state)
 	stage_later(stage, HOUR + 3000);
 	assert_int_equal(actor_count(vna, "urn:a", "5"), 1);
 	assert_int_equal(actor_count(vna, "urn:a", "4"), 1);
-	stage_free(&stage);
 }
 
 static void a_released_version_is_not_followed_by_an_older_one(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_new(stage, "vna");
 
-	(void)state;
 	vna->stingy = true;
 	vna->credit_items = 1;
 	assert_int_equal(actor_dial(vna), 0);
@@ -304,23 +282,22 @@ static void a_released_version_is_not_followed_by_an_older_one(void **state)
 	actor_credit(vna, 100);
 	stage_later(stage, 5000);
 	assert_int_equal(actor_count(vna, "urn:a", "4"), 0);
-	stage_free(&stage);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_embargo_is_released_by_the_clock_and_in_order),
-		cmocka_unit_test(a_clock_that_jumps_releases_nothing),
-		cmocka_unit_test(a_start_with_an_earlier_clock_is_suspect),
-		cmocka_unit_test(killed_under_embargo_is_never_seen),
-		cmocka_unit_test(a_held_item_survives_a_crash),
-		cmocka_unit_test(a_kill_takes_back_an_open_delivery),
-		cmocka_unit_test(killed_before_delivery_is_never_sent),
-		cmocka_unit_test(a_kill_reaches_what_was_fetched_and_not_yet_sent),
-		cmocka_unit_test(a_newer_version_takes_back_and_skips_older_ones),
-		cmocka_unit_test(a_released_version_is_not_followed_by_an_older_one),
-		cmocka_unit_test(what_is_older_than_a_held_version_goes_out_meanwhile),
+		scene(an_embargo_is_released_by_the_clock_and_in_order),
+		scene(a_clock_that_jumps_releases_nothing),
+		scene(a_start_with_an_earlier_clock_is_suspect),
+		scene(killed_under_embargo_is_never_seen),
+		scene(a_held_item_survives_a_crash),
+		scene(a_kill_takes_back_an_open_delivery),
+		scene(killed_before_delivery_is_never_sent),
+		scene(a_kill_reaches_what_was_fetched_and_not_yet_sent),
+		scene(a_newer_version_takes_back_and_skips_older_ones),
+		scene(a_released_version_is_not_followed_by_an_older_one),
+		scene(what_is_older_than_a_held_version_goes_out_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,7 +36,7 @@ static unsigned place_of(const struct actor *actor, const char *uri, const char 
 
 static void expect_order(const struct actor *actor, const char *uri, unsigned n)
 {
-	char version[8];
+	char version[12];
 
 	for (unsigned i = 1; i <= n; i++) {
 		snprintf(version, sizeof(version), "%u", i);
@@ -74,10 +74,9 @@ static void routine_goes_on(struct stage *stage, struct actor *actor)
 
 static void all_versions_come_in_order_though_the_newest_is_a_flash(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *web = without_routine_credit(stage);
 
-	(void)state;
 	actor_claim(web, "every");
 	publish(stage, kpl, .uri = "urn:0");
 	publish(stage, kpl, .uri = "urn:a", .version = "1");
@@ -89,15 +88,13 @@ static void all_versions_come_in_order_though_the_newest_is_a_flash(void **state
 	assert_int_equal(actor_count(web, "urn:a", NULL), 0);
 	routine_goes_on(stage, web);
 	expect_order(web, "urn:a", 3);
-	stage_free(&stage);
 }
 
 static void the_same_from_a_backlog(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *web;
 
-	(void)state;
 	publish(stage, kpl, .uri = "urn:0");
 	publish(stage, kpl, .uri = "urn:a", .version = "1");
 	publish(stage, kpl, .uri = "urn:a", .version = "2", .urgency = 1);
@@ -116,15 +113,13 @@ static void the_same_from_a_backlog(void **state)
 	stage_settle(stage);
 	actor_claim(web, "every");
 	assert_int_equal(web->subscribed.owed, 0);
-	stage_free(&stage);
 }
 
 static void a_flash_whose_forerunners_are_answered_overtakes_the_rest(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *web = actor_reader(stage, "web", "every");
 
-	(void)state;
 	web->answers = true;
 	publish(stage, kpl, .uri = "urn:a", .version = "1");
 	stage_later(stage, 2000);
@@ -138,15 +133,13 @@ static void a_flash_whose_forerunners_are_answered_overtakes_the_rest(void **sta
 	stage_settle(stage);
 	assert_int_equal(actor_count(web, "urn:1", NULL), 0);
 	assert_int_equal(actor_count(web, "urn:a", "2"), 1);
-	stage_free(&stage);
 }
 
 static void a_kill_waits_for_no_version(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *web = without_routine_credit(stage);
 
-	(void)state;
 	actor_claim(web, "every");
 	publish(stage, kpl, .uri = "urn:0");
 	publish(stage, kpl, .uri = "urn:a", .version = "1");
@@ -154,16 +147,14 @@ static void a_kill_waits_for_no_version(void **state)
 	stage_settle(stage);
 	assert_int_equal(actor_count(web, "urn:a", "2"), 1);
 	assert_int_equal(actor_count(web, "urn:a", "1"), 0);
-	stage_free(&stage);
 }
 
 static void a_held_version_that_is_overtaken_is_told_and_never_comes(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *web = actor_reader(stage, "web", "every");
 	struct offer *two, *three;
 
-	(void)state;
 	web->answers = true;
 	two = actor_publish(kpl, .uri = "urn:a", .version = "2", .words = "SECRET",
 			    .embargo_ms = stage_wall() + HOUR);
@@ -179,20 +170,17 @@ static void a_held_version_that_is_overtaken_is_told_and_never_comes(void **stat
 	assert_int_equal(actor_count(web, "urn:a", "3"), 1);
 	assert_false(actor_saw(web, "SECRET"));
 	assert_int_equal(stage->exchange->state.held, 0);
-	stage_free(&stage);
 }
 
 static void a_held_version_that_is_killed_is_told(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
 
-	(void)state;
 	publish(stage, kpl, .uri = "urn:a", .version = "2", .embargo_ms = stage_wall() + HOUR);
 	publish(stage, kpl, .uri = "urn:a", .version = "3", .kill = true);
 	stage_settle(stage);
 	assert_true(stage_logged(stage, "event=item.overtaken seq=1 by_seq=2 reason=killed"));
-	stage_free(&stage);
 }
 
 /* as many rows as there may be: that many debts refused later take long to make */
@@ -203,9 +191,8 @@ static void what_was_read_before_it_is_not_sent_after_it(void **state)
 				       { .uri = "urn:a", .version = "2", .urgency = 1 },
 				       { .uri = "urn:a", .version = "2", .kill = true } };
 
-	(void)state;
 	for (unsigned i = 0; i < 6; i++) {
-		struct stage *stage = stage_new(NULL);
+		struct stage *stage = scene_begin(state, NULL);
 		struct actor *kpl = actor_enter(stage, "kpl");
 		bool all = i >= 3, old = all && !later[i % 3].kill;
 		struct actor *reader = actor_enter(stage, all ? "web" : "vna");
@@ -234,7 +221,6 @@ static void what_was_read_before_it_is_not_sent_after_it(void **state)
 		actor_subscribe(reader, all ? "every" : "all");
 		stage_settle(stage);
 		assert_int_equal(reader->subscribed.owed, 0);
-		stage_free(&stage);
 	}
 }
 
@@ -254,10 +240,9 @@ static void rows_are(struct stage *stage, const char *feed, uint32_t rows)
 
 static void with_too_many_rows_only_kills_go_out_of_turn(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *web = without_routine_credit(stage);
 
-	(void)state;
 	rows_are(stage, "every", OWED_ROWS_MAX);
 	actor_claim(web, "every");
 	publish(stage, kpl, .uri = "urn:0");
@@ -280,20 +265,19 @@ static void with_too_many_rows_only_kills_go_out_of_turn(void **state)
 	publish(stage, kpl, .uri = "urn:c", .urgency = 1);
 	stage_settle(stage);
 	assert_int_equal(actor_count(web, "urn:c", NULL), 1);
-	stage_free(&stage);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all_versions_come_in_order_though_the_newest_is_a_flash),
-		cmocka_unit_test(the_same_from_a_backlog),
-		cmocka_unit_test(a_flash_whose_forerunners_are_answered_overtakes_the_rest),
-		cmocka_unit_test(a_kill_waits_for_no_version),
-		cmocka_unit_test(a_held_version_that_is_overtaken_is_told_and_never_comes),
-		cmocka_unit_test(what_was_read_before_it_is_not_sent_after_it),
-		cmocka_unit_test(a_held_version_that_is_killed_is_told),
-		cmocka_unit_test(with_too_many_rows_only_kills_go_out_of_turn),
+		scene(all_versions_come_in_order_though_the_newest_is_a_flash),
+		scene(the_same_from_a_backlog),
+		scene(a_flash_whose_forerunners_are_answered_overtakes_the_rest),
+		scene(a_kill_waits_for_no_version),
+		scene(a_held_version_that_is_overtaken_is_told_and_never_comes),
+		scene(what_was_read_before_it_is_not_sent_after_it),
+		scene(a_held_version_that_is_killed_is_told),
+		scene(with_too_many_rows_only_kills_go_out_of_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,12 +13,11 @@
 
 static void a_photo_arrives_octet_for_octet(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
-	struct photo photo = photo_of(1, 3000000);
+	struct photo photo = photo_of(stage, 1, 3000000);
 	struct offer *a;
 
-	(void)state;
 	vna->answers = true;
 	actor_subscribe(vna, "all");
 	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
@@ -29,18 +28,15 @@ static void a_photo_arrives_octet_for_octet(void **state)
 	assert_memory_equal(vna->gots[0]->photo, photo.octets, photo.n);
 	assert_int_equal(vna->gones_n, 0);
 	assert_int_equal(stage->exchange->inbound_held, 0);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 static void an_item_is_stored_after_its_photo(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
-	struct photo photo = photo_of(1, 300000);
+	struct photo photo = photo_of(stage, 1, 300000);
 	struct offer *a;
 
-	(void)state;
 	actor_subscribe(vna, "all");
 	kpl->part_end = 299999;
 	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
@@ -52,18 +48,15 @@ static void an_item_is_stored_after_its_photo(void **state)
 	stage_settle(stage);
 	expect_result(a, RESULT_STORED);
 	assert_int_equal(vna->gots_n, 1);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 static void no_octet_for_two_minutes_is_later_and_the_rest_resumes(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
-	struct photo photo = photo_of(2, 900000);
+	struct photo photo = photo_of(stage, 2, 900000);
 	struct offer *a;
 
-	(void)state;
 	kpl->part_end = 600000;
 	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
 	stage_later(stage, 118000);
@@ -78,19 +71,16 @@ static void no_octet_for_two_minutes_is_later_and_the_rest_resumes(void **state)
 	expect_result(a, RESULT_STORED);
 	assert_int_equal(kpl->need.offset, 600000);
 	assert_int_equal(kpl->data_out, 300000);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 /* the clock of a photo stands still while others move on its line */
 static void a_photo_that_waits_its_turn_is_not_given_up(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
-	struct photo first = photo_of(3, 400000), second = photo_of(4, 1000);
+	struct photo first = photo_of(stage, 3, 400000), second = photo_of(stage, 4, 1000);
 	struct offer *a, *b;
 
-	(void)state;
 	kpl->part_end = 0;
 	a = actor_publish(kpl, .uri = "urn:a", .photo = &first);
 	b = actor_publish(kpl, .uri = "urn:b", .photo = &second);
@@ -109,19 +99,15 @@ static void a_photo_that_waits_its_turn_is_not_given_up(void **state)
 	stage_settle(stage);
 	expect_ack(a);
 	expect_ack(b);
-	stage_free(&stage);
-	photo_done(&first);
-	photo_done(&second);
 }
 
 static void two_items_with_one_photo_make_one_need(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
-	struct photo photo = photo_of(5, 200000);
+	struct photo photo = photo_of(stage, 5, 200000);
 	struct offer *a, *b, *c;
 
-	(void)state;
 	kpl->part_end = 100000;
 	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
 	b = actor_publish(kpl, .uri = "urn:b", .photo = &photo);
@@ -137,18 +123,15 @@ static void two_items_with_one_photo_make_one_need(void **state)
 	stage_settle(stage);
 	expect_ack(c);
 	assert_int_equal(kpl->needs_n, 1);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 static void another_line_goes_on_where_one_died(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *one = actor_enter(stage, "kpl"), *two = actor_enter(stage, "kpl");
-	struct photo photo = photo_of(6, 700000);
+	struct photo photo = photo_of(stage, 6, 700000);
 	struct offer *a, *b;
 
-	(void)state;
 	one->part_end = 300000;
 	a = actor_publish(one, .uri = "urn:a", .photo = &photo);
 	stage_settle(stage);
@@ -164,21 +147,18 @@ static void another_line_goes_on_where_one_died(void **state)
 	assert_int_equal(actor_dial(one), 0);
 	stage_settle(stage);
 	expect_ack(a);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 /* what one line cannot give, or does not, is no word about the other */
 static void another_line_goes_on_where_one_gives_nothing(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *one = actor_enter(stage, "kpl"), *two = actor_enter(stage, "kpl");
 	struct photo photo;
 	struct offer *a, *b;
 
-	(void)state;
 	for (unsigned silent = 0; silent < 2; silent++) {
-		photo = photo_of(60 + silent, 700000);
+		photo = photo_of(stage, 60 + silent, 700000);
 		one->part_end = 300000;
 		two->data_out = 0;
 		a = actor_publish(one, .uri = silent ? "urn:c" : "urn:a", .photo = &photo);
@@ -196,20 +176,17 @@ static void another_line_goes_on_where_one_gives_nothing(void **state)
 		assert_int_equal(two->data_out, 400000);
 		assert_int_equal(stage->exchange->pulls.n, 0);
 		assert_int_equal(stage->exchange->inbound_held, 0);
-		photo_done(&photo);
 	}
-	stage_free(&stage);
 }
 
 /* the line is cut; the next offer comes before the disk has what the first one brought */
 static void a_cut_and_an_offer_at_once(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
-	struct photo photo = photo_of(7, 700000);
+	struct photo photo = photo_of(stage, 7, 700000);
 	struct offer *a;
 
-	(void)state;
 	kpl->part_end = 300000;
 	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
 	stage_settle(stage);
@@ -223,18 +200,15 @@ static void a_cut_and_an_offer_at_once(void **state)
 	stage->by_hand = false;
 	stage_settle(stage);
 	expect_result(a, RESULT_STORED);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 static void a_crash_in_the_middle_resumes_at_what_was_committed(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
-	struct photo photo = photo_of(8, 2000000);
+	struct photo photo = photo_of(stage, 8, 2000000);
 	struct offer *a;
 
-	(void)state;
 	kpl->part_end = 1100000;
 	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
 	stage_settle(stage);
@@ -246,8 +220,6 @@ static void a_crash_in_the_middle_resumes_at_what_was_committed(void **state)
 	stage_settle(stage);
 	expect_result(a, RESULT_STORED);
 	assert_in_range(kpl->data_out, 900000, 1200000);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 /* what was begun and has no octet yet does not stand in the way of the next */
@@ -256,13 +228,12 @@ static void a_photo_without_an_octet_counts_no_more_when_its_line_is_gone(void *
 	struct stage_conf conf = {
 		.rest = "partner kpl { pin = {@kpl} publish = {\"kpl.*\"} partials = 2 }\n"
 	};
-	struct stage *stage = stage_new(&conf);
+	struct stage *stage = scene_begin(state, &conf);
 	struct actor *kpl = actor_enter(stage, "kpl");
-	struct photo one = photo_of(21, 300000), two = photo_of(22, 300000),
-		     three = photo_of(23, 300000);
+	struct photo one = photo_of(stage, 21, 300000), two = photo_of(stage, 22, 300000),
+		     three = photo_of(stage, 23, 300000);
 	struct offer *c;
 
-	(void)state;
 	kpl->part_end = 0;
 	actor_publish(kpl, .uri = "urn:a", .photo = &one);
 	actor_publish(kpl, .uri = "urn:b", .photo = &two);
@@ -277,20 +248,15 @@ static void a_photo_without_an_octet_counts_no_more_when_its_line_is_gone(void *
 	c = actor_publish(kpl, .uri = "urn:c", .photo = &three);
 	stage_settle(stage);
 	expect_result(c, RESULT_STORED);
-	stage_free(&stage);
-	photo_done(&one);
-	photo_done(&two);
-	photo_done(&three);
 }
 
 static void a_wrong_hash_is_later_once_and_then_never(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
-	struct photo photo = photo_of(9, 50000);
+	struct photo photo = photo_of(stage, 9, 50000);
 	struct offer *a;
 
-	(void)state;
 	kpl->lies = true;
 	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
 	stage_settle(stage);
@@ -298,18 +264,15 @@ static void a_wrong_hash_is_later_once_and_then_never(void **state)
 	actor_again(kpl, a);
 	stage_settle(stage);
 	expect_refusal(a, "part-mismatch", NX_NEVER);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 static void anothers_photo_is_sent_whole_though_it_is_here(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *afp = actor_enter(stage, "afp");
-	struct photo photo = photo_of(10, 100000);
+	struct photo photo = photo_of(stage, 10, 100000);
 	struct offer *a, *b, *c;
 
-	(void)state;
 	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
 	stage_settle(stage);
 	expect_ack(a);
@@ -326,8 +289,6 @@ static void anothers_photo_is_sent_whole_though_it_is_here(void **state)
 	stage_settle(stage);
 	expect_ack(c);
 	assert_int_equal(afp->data_out, 100000);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 static const char both[] =
@@ -337,12 +298,11 @@ static const char both[] =
 
 static void what_was_delivered_whole_is_had(void **state)
 {
-	struct stage *stage = stage_new(&(struct stage_conf){ .rest = both });
+	struct stage *stage = scene_begin(state, &(struct stage_conf){ .rest = both });
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
-	struct photo photo = photo_of(11, 40000);
+	struct photo photo = photo_of(stage, 11, 40000);
 	struct offer *b;
 
-	(void)state;
 	vna->answers = true;
 	actor_subscribe(vna, "all");
 	actor_publish(kpl, .uri = "urn:a", .photo = &photo);
@@ -352,21 +312,18 @@ static void what_was_delivered_whole_is_had(void **state)
 	stage_settle(stage);
 	expect_ack(b);
 	assert_int_equal(vna->needs_n, 0);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 static void many_photos_open_fourteen_needs(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
 	struct photo photos[24];
 	char uri[32];
 
-	(void)state;
 	kpl->part_end = 1000;
 	for (unsigned i = 0; i < 24; i++) {
-		photos[i] = photo_of(100 + i, 5000);
+		photos[i] = photo_of(stage, 100 + i, 5000);
 		snprintf(uri, sizeof(uri), "urn:%u", i);
 		actor_publish(kpl, .uri = uri, .photo = &photos[i]);
 	}
@@ -378,21 +335,17 @@ static void many_photos_open_fourteen_needs(void **state)
 	stage_settle(stage);
 	for (unsigned i = 0; i < 24; i++)
 		expect_ack(kpl->offers[i]);
-	for (unsigned i = 0; i < 24; i++)
-		photo_done(&photos[i]);
-	stage_free(&stage);
 }
 
 /* no octet is asked for an item that was taken back, and who waits for the same photo gets it */
 static void another_line_goes_on_where_an_item_was_taken_back(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *one = actor_enter(stage, "kpl"), *two = actor_enter(stage, "kpl");
-	struct photo photo = photo_of(14, 3000000);
+	struct photo photo = photo_of(stage, 14, 3000000);
 	struct offer *a, *b;
 	unsigned needs;
 
-	(void)state;
 	one->part_end = 300000;
 	a = actor_publish(one, .uri = "urn:a", .photo = &photo);
 	stage_settle(stage);
@@ -411,23 +364,20 @@ static void another_line_goes_on_where_an_item_was_taken_back(void **state)
 	assert_in_range(two->data_out, 2700000 - 262144, 2700000);
 	assert_int_equal(stage->exchange->pulls.n, 0);
 	assert_int_equal(stage->exchange->inbound_held, 0);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 /* of sixteen NEEDs two are kept for them */
 static void the_photos_of_flashes_do_not_wait_for_a_row_of_others(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
 	struct photo photos[23];
 	struct offer *flash[3] = { 0 };
 	char uri[32];
 
-	(void)state;
 	kpl->part_end = 1000;
 	for (unsigned i = 0; i < 23; i++) {
-		photos[i] = photo_of(200 + i, i < 20 ? 5000 : 900);
+		photos[i] = photo_of(stage, 200 + i, i < 20 ? 5000 : 900);
 		snprintf(uri, sizeof(uri), "urn:%u", i);
 		if (i < 20)
 			actor_publish(kpl, .uri = uri, .photo = &photos[i]);
@@ -442,19 +392,15 @@ static void the_photos_of_flashes_do_not_wait_for_a_row_of_others(void **state)
 		expect_ack(flash[i]);
 	for (unsigned i = 0; i < 20; i++)
 		expect_nothing(kpl->offers[i]);
-	stage_free(&stage);
-	for (unsigned i = 0; i < 23; i++)
-		photo_done(&photos[i]);
 }
 
 static void a_withdrawn_item_lets_go_of_its_photo(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
-	struct photo photo = photo_of(12, 500000);
+	struct photo photo = photo_of(stage, 12, 500000);
 	struct offer *a;
 
-	(void)state;
 	kpl->part_end = 200000;
 	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
 	stage_settle(stage);
@@ -467,18 +413,15 @@ static void a_withdrawn_item_lets_go_of_its_photo(void **state)
 	session_need_ready(kpl->session, kpl->need.handle);
 	stage_settle(stage);
 	assert_int_equal(kpl->data_out, 200000);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 /* both are open and both ask; the answer to the first must not take the photo from the second */
 static void a_reader_of_two_items_with_one_photo_gets_both(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
-	struct photo photo = photo_of(13, 300000);
+	struct photo photo = photo_of(stage, 13, 300000);
 
-	(void)state;
 	vna->answers = true;
 	actor_publish(kpl, .uri = "urn:a", .photo = &photo);
 	actor_publish(kpl, .uri = "urn:b", .photo = &photo);
@@ -492,8 +435,6 @@ static void a_reader_of_two_items_with_one_photo_gets_both(void **state)
 		assert_true(vna->gots[i]->answered);
 		assert_memory_equal(vna->gots[i]->photo, photo.octets, photo.n);
 	}
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 /* a frame at a time */
@@ -508,12 +449,11 @@ static void reads_slowly(struct actor *actor)
 
 static void the_photo_of_a_flash_goes_first(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
-	struct photo first = photo_of(15, 300000), second = photo_of(16, 30000);
+	struct photo first = photo_of(stage, 15, 300000), second = photo_of(stage, 16, 30000);
 	struct got *routine, *flash;
 
-	(void)state;
 	actor_subscribe(vna, "all");
 	actor_publish(kpl, .uri = "urn:a", .photo = &first);
 	stage_settle(stage);
@@ -534,19 +474,15 @@ static void the_photo_of_a_flash_goes_first(void **state)
 	for (unsigned i = 0; i < 400; i++)
 		reads_slowly(vna);
 	assert_memory_equal(routine->photo, first.octets, first.n);
-	stage_free(&stage);
-	photo_done(&first);
-	photo_done(&second);
 }
 
 /* nothing of a photo is given for an item that another link has now, or that was taken back */
 static void only_open_items_give_their_photos(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *old = actor_enter(stage, "vna"), *new;
-	struct photo photo = photo_of(17, 3000);
+	struct photo photo = photo_of(stage, 17, 3000);
 
-	(void)state;
 	actor_subscribe(old, "all");
 	actor_publish(kpl, .uri = "urn:a", .photo = &photo);
 	stage_settle(stage);
@@ -566,17 +502,14 @@ static void only_open_items_give_their_photos(void **state)
 	actor_pull(new, new->gots[0]);
 	stage_settle(stage);
 	assert_int_equal(new->gones_n, 1);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 static void what_is_answered_gives_no_more_of_its_photo(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
-	struct photo photo = photo_of(19, 300000);
+	struct photo photo = photo_of(stage, 19, 300000);
 
-	(void)state;
 	actor_subscribe(vna, "all");
 	actor_publish(kpl, .uri = "urn:a", .photo = &photo);
 	stage_settle(stage);
@@ -590,18 +523,15 @@ static void what_is_answered_gives_no_more_of_its_photo(void **state)
 		reads_slowly(vna);
 	assert_int_equal(vna->gones_n, 1);
 	assert_true(vna->gots[0]->photo_got < photo.n);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 static void a_photo_has_one_size(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
-	struct photo photo = photo_of(18, 3000), shorter = photo;
+	struct photo photo = photo_of(stage, 18, 3000), shorter = photo;
 	struct offer *a, *b;
 
-	(void)state;
 	shorter.n = 2000;
 	kpl->part_end = 0;
 	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
@@ -612,35 +542,33 @@ static void a_photo_has_one_size(void **state)
 	session_need_ready(kpl->session, kpl->need.handle);
 	stage_settle(stage);
 	expect_ack(a);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_photo_arrives_octet_for_octet),
-		cmocka_unit_test(an_item_is_stored_after_its_photo),
-		cmocka_unit_test(no_octet_for_two_minutes_is_later_and_the_rest_resumes),
-		cmocka_unit_test(a_photo_that_waits_its_turn_is_not_given_up),
-		cmocka_unit_test(two_items_with_one_photo_make_one_need),
-		cmocka_unit_test(another_line_goes_on_where_one_died),
-		cmocka_unit_test(another_line_goes_on_where_one_gives_nothing),
-		cmocka_unit_test(a_cut_and_an_offer_at_once),
-		cmocka_unit_test(a_crash_in_the_middle_resumes_at_what_was_committed),
-		cmocka_unit_test(a_photo_without_an_octet_counts_no_more_when_its_line_is_gone),
-		cmocka_unit_test(a_wrong_hash_is_later_once_and_then_never),
-		cmocka_unit_test(anothers_photo_is_sent_whole_though_it_is_here),
-		cmocka_unit_test(what_was_delivered_whole_is_had),
-		cmocka_unit_test(a_reader_of_two_items_with_one_photo_gets_both),
-		cmocka_unit_test(another_line_goes_on_where_an_item_was_taken_back),
-		cmocka_unit_test(the_photos_of_flashes_do_not_wait_for_a_row_of_others),
-		cmocka_unit_test(many_photos_open_fourteen_needs),
-		cmocka_unit_test(the_photo_of_a_flash_goes_first),
-		cmocka_unit_test(only_open_items_give_their_photos),
-		cmocka_unit_test(what_is_answered_gives_no_more_of_its_photo),
-		cmocka_unit_test(a_photo_has_one_size),
-		cmocka_unit_test(a_withdrawn_item_lets_go_of_its_photo),
+		scene(a_photo_arrives_octet_for_octet),
+		scene(an_item_is_stored_after_its_photo),
+		scene(no_octet_for_two_minutes_is_later_and_the_rest_resumes),
+		scene(a_photo_that_waits_its_turn_is_not_given_up),
+		scene(two_items_with_one_photo_make_one_need),
+		scene(another_line_goes_on_where_one_died),
+		scene(another_line_goes_on_where_one_gives_nothing),
+		scene(a_cut_and_an_offer_at_once),
+		scene(a_crash_in_the_middle_resumes_at_what_was_committed),
+		scene(a_photo_without_an_octet_counts_no_more_when_its_line_is_gone),
+		scene(a_wrong_hash_is_later_once_and_then_never),
+		scene(anothers_photo_is_sent_whole_though_it_is_here),
+		scene(what_was_delivered_whole_is_had),
+		scene(a_reader_of_two_items_with_one_photo_gets_both),
+		scene(another_line_goes_on_where_an_item_was_taken_back),
+		scene(the_photos_of_flashes_do_not_wait_for_a_row_of_others),
+		scene(many_photos_open_fourteen_needs),
+		scene(the_photo_of_a_flash_goes_first),
+		scene(only_open_items_give_their_photos),
+		scene(what_is_answered_gives_no_more_of_its_photo),
+		scene(a_photo_has_one_size),
+		scene(a_withdrawn_item_lets_go_of_its_photo),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,9 +41,8 @@ static void one_more_octet(struct actor *actor, uint64_t id, uint32_t offset)
 
 static void half_an_item_does_not_stand_for_ever(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 
-	(void)state;
 	for (int lane = 0; lane < LANES; lane++) {
 		struct actor *kpl = actor_enter(stage, "kpl"), *afp = actor_enter(stage, "afp");
 
@@ -61,32 +60,28 @@ static void half_an_item_does_not_stand_for_ever(void **state)
 		assert_false(actor_is_out(afp));
 		assert_int_equal(stage->exchange->inbound_held, 0);
 	}
-	stage_free(&stage);
 }
 
 /* one that reads to its end what it will refuse waits no longer for that end */
 static void half_of_what_is_thrown_away_neither(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *vna = actor_enter(stage, "vna"); /* may not publish */
 
-	(void)state;
 	half_an_item(vna, 1, LANE_FLASH);
 	stage_later(stage, 610000);
 	assert_true(actor_is_out(vna));
 	assert_string_equal(vna->bye_code, "no-more");
-	stage_free(&stage);
 }
 
 /* a sender may serve a photo first: while it comes, the rest of the item may wait */
 static void half_an_item_waits_while_a_photo_comes(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
-	struct photo photo = photo_of(1, 400000);
+	struct photo photo = photo_of(stage, 1, 400000);
 	struct offer *a;
 
-	(void)state;
 	kpl->part_end = 0;
 	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
 	stage_settle(stage);
@@ -105,18 +100,15 @@ static void half_an_item_waits_while_a_photo_comes(void **state)
 	assert_false(actor_is_out(kpl));
 	stage_later(stage, 20000);
 	assert_string_equal(kpl->bye_code, "no-more");
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 /* a frame each 25 seconds: it reads, and nobody can answer what is not here */
 static void a_slow_line_is_not_a_missing_answer(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
 	int64_t began;
 
-	(void)state;
 	actor_subscribe(vna, "all");
 	stage_settle(stage);
 	began = clock_boot_ms();
@@ -138,18 +130,16 @@ static void a_slow_line_is_not_a_missing_answer(void **state)
 	stage_later(stage, 50000);
 	assert_true(actor_is_out(vna));
 	assert_string_equal(vna->bye_code, "no-answer");
-	stage_free(&stage);
 }
 
 /* nor is a photo that is on its way for longer than that */
 static void a_slow_photo_is_not_a_missing_answer(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
-	struct photo photo = photo_of(3, 60000);
+	struct photo photo = photo_of(stage, 3, 60000);
 	int64_t began;
 
-	(void)state;
 	actor_subscribe(vna, "all");
 	actor_publish(kpl, .uri = "urn:a", .photo = &photo);
 	stage_settle(stage);
@@ -170,19 +160,16 @@ static void a_slow_photo_is_not_a_missing_answer(void **state)
 	assert_false(actor_is_out(vna));
 	stage_later(stage, 110000);
 	assert_string_equal(vna->bye_code, "no-answer");
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 /* all that was asked for came at once, and the disk took its time: no octet was missing */
 static void a_slow_disk_is_not_a_missing_octet(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
-	struct photo photo = photo_of(2, 3000000);
+	struct photo photo = photo_of(stage, 2, 3000000);
 	struct offer *a;
 
-	(void)state;
 	kpl->part_end = 0;
 	a = actor_publish(kpl, .uri = "urn:a", .photo = &photo);
 	stage_settle(stage);
@@ -200,19 +187,17 @@ static void a_slow_disk_is_not_a_missing_octet(void **state)
 	session_need_ready(kpl->session, kpl->need.handle);
 	stage_settle(stage);
 	expect_result(a, RESULT_STORED);
-	stage_free(&stage);
-	photo_done(&photo);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(half_an_item_does_not_stand_for_ever),
-		cmocka_unit_test(half_of_what_is_thrown_away_neither),
-		cmocka_unit_test(half_an_item_waits_while_a_photo_comes),
-		cmocka_unit_test(a_slow_line_is_not_a_missing_answer),
-		cmocka_unit_test(a_slow_photo_is_not_a_missing_answer),
-		cmocka_unit_test(a_slow_disk_is_not_a_missing_octet),
+		scene(half_an_item_does_not_stand_for_ever),
+		scene(half_of_what_is_thrown_away_neither),
+		scene(half_an_item_waits_while_a_photo_comes),
+		scene(a_slow_line_is_not_a_missing_answer),
+		scene(a_slow_photo_is_not_a_missing_answer),
+		scene(a_slow_disk_is_not_a_missing_octet),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

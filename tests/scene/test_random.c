@@ -339,7 +339,8 @@ static void live(uint64_t seed)
 	set_filter(&life, channels[0]);
 	life.filters[0].first = 0;
 	for (unsigned i = 0; i < 3; i++)
-		life.photos[i] = photo_of(seed + i, 1000 + (size_t)below(&life, 400000));
+		life.photos[i] =
+			photo_of(life.stage, seed + i, 1000 + (size_t)below(&life, 400000));
 	for (unsigned i = 0; i < PUBLISHERS + READERS; i++) {
 		life.who[i] = actor_new(life.stage, names[i]);
 		life.who[i]->answers = true;
@@ -350,8 +351,6 @@ static void live(uint64_t seed)
 	check_answered(&life);
 	model_check_end(&life);
 	stage_free(&life.stage);
-	for (unsigned i = 0; i < 3; i++)
-		photo_done(&life.photos[i]);
 }
 
 static uint64_t first, last; /* 0 = as many as there is time for */
@@ -373,7 +372,7 @@ static void lives_of_an_exchange(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(lives_of_an_exchange),
+		scene(lives_of_an_exchange),
 	};
 
 	/* a disk in memory, where there is one: it is not the disk that is tried here */

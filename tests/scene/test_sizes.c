@@ -56,7 +56,7 @@ static void a_small_store_holds_what_the_manual_says(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_small_store_holds_what_the_manual_says),
+		scene(a_small_store_holds_what_the_manual_says),
 	};
 
 	if (access("/dev/shm", W_OK) == 0) /* it is not the disk that is tried here */

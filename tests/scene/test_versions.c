@@ -26,10 +26,9 @@ static void versions(struct stage *stage, struct actor *kpl, unsigned from, unsi
 
 static void only_the_newest_is_looked_at_by_the_next(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl");
 
-	(void)state;
 	versions(stage, kpl, 1, VERSIONS);
 	assert_int_equal(stage->exchange->stories.n, 1);
 	assert_int_equal(stage->exchange->kills_only.n, VERSIONS - 1);
@@ -37,15 +36,13 @@ static void only_the_newest_is_looked_at_by_the_next(void **state)
 	stage_settle(stage);
 	assert_int_equal(stage->exchange->stories.n, 1); /* the kill itself */
 	assert_int_equal(stage->exchange->kills_only.n, 0);
-	stage_free(&stage);
 }
 
 static void an_open_item_is_withdrawn_once(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
 
-	(void)state;
 	actor_subscribe(vna, "all");
 	stage_settle(stage);
 	versions(stage, kpl, 1, 1);
@@ -60,17 +57,15 @@ static void an_open_item_is_withdrawn_once(void **state)
 	actor_refuse(vna, vna->gots[0], NX_EWITHDRAWN, NX_NEVER, 0);
 	stage_settle(stage);
 	assert_false(actor_is_out(vna));
-	stage_free(&stage);
 }
 
 static void many_open_items_with_one_photo_give_it(void **state)
 {
-	struct stage *stage = stage_new(NULL);
+	struct stage *stage = scene_begin(state, NULL);
 	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_enter(stage, "vna");
-	struct photo photo = photo_of(1, 3000);
+	struct photo photo = photo_of(stage, 1, 3000);
 	char uri[32];
 
-	(void)state;
 	kpl->part_end = UINT64_MAX;
 	actor_subscribe(vna, "all");
 	stage_settle(stage);
@@ -94,16 +89,14 @@ static void many_open_items_with_one_photo_give_it(void **state)
 	actor_pull(vna, vna->gots[0]);
 	stage_settle(stage);
 	assert_int_equal(vna->gones_n, 1);
-	photo_done(&photo);
-	stage_free(&stage);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(only_the_newest_is_looked_at_by_the_next),
-		cmocka_unit_test(an_open_item_is_withdrawn_once),
-		cmocka_unit_test(many_open_items_with_one_photo_give_it),
+		scene(only_the_newest_is_looked_at_by_the_next),
+		scene(an_open_item_is_withdrawn_once),
+		scene(many_open_items_with_one_photo_give_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
