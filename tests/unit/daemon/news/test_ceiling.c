@@ -51,7 +51,7 @@ static void fill(struct text *text, const char *piece)
 		;
 }
 
-/* ---- the documents; each fills what is left, its end is written by the table */
+/* ---- the documents; each fills what is left */
 
 static void brackets(struct text *text)
 {
@@ -78,41 +78,6 @@ static void same_key(struct text *text) /* compared to their ends, again and aga
 	put(text, ",\"k\":2}}");
 }
 
-static void body(struct text *text)
-{
-	put(text, HEAD ",\"body_text\":\"");
-	fill(text, "a");
-	put(text, "\"}");
-}
-
-static void escapes(struct text *text)
-{
-	put(text, HEAD ",\"headline\":\"");
-	fill(text, "\\u1ea1");
-	put(text, "\"}");
-}
-
-static void pairs(struct text *text)
-{
-	put(text, HEAD ",\"x\":\"");
-	fill(text, "\\ud83d\\ude00");
-	put(text, "\"}");
-}
-
-static void digits(struct text *text)
-{
-	put(text, HEAD ",\"x\":");
-	fill(text, "9");
-	put(text, "}");
-}
-
-static void fraction(struct text *text)
-{
-	put(text, HEAD ",\"x\":0.");
-	fill(text, "123456789");
-	put(text, "e-300}");
-}
-
 static void numbers(struct text *text)
 {
 	put(text, HEAD ",\"x\":[1");
@@ -133,12 +98,6 @@ static void deep(struct text *text)
 	}
 	fill(text, "\n");
 	put(text, "}");
-}
-
-static void never_closed(struct text *text)
-{
-	put(text, HEAD ",\"x\":[");
-	fill(text, "{\"a\":[");
 }
 
 static void renditions(struct text *text)
@@ -166,64 +125,43 @@ static void subjects(struct text *text)
 	put(text, "]}");
 }
 
-static void backslashes(struct text *text)
-{
-	put(text, HEAD ",\"x\":\"");
-	fill(text, "\\\\\\\"");
-	put(text, "\"}");
-}
-
-static void bad_at_the_end(struct text *text)
-{
-	put(text, HEAD ",\"x\":[\"");
-	fill(text, "\\u00e9\xe1\xba\xa1");
-	put(text, "\xff\"]}");
-}
-
-static void lone_surrogate_at_the_end(struct text *text)
-{
-	put(text, HEAD ",\"x\":[\"");
-	fill(text, "ab\\u1ea1");
-	put(text, "\\ud83d\"]}");
-}
-
-static void quotes(struct text *text)
-{
-	put(text, HEAD ",\"x\":[");
-	fill(text, "\"\",");
-	put(text, "1]}");
-}
-
-static void blanks(struct text *text)
-{
-	fill(text, "\n");
-	put(text, "{}");
-}
-
+/* made, or begun with something, full of something and ended */
 static const struct {
 	const char *name;
 	void (*make)(struct text *text);
+	const char *begin, *full, *end;
 } documents[] = {
-	{ "brackets", brackets },
-	{ "keys", keys },
-	{ "keys with escapes", same_key },
-	{ "one body", body },
-	{ "a headline of escapes", escapes },
-	{ "surrogate pairs", pairs },
-	{ "one number of a million digits", digits },
-	{ "a fraction as long", fraction },
-	{ "numbers", numbers },
-	{ "deep", deep },
-	{ "never closed", never_closed },
-	{ "renditions", renditions },
-	{ "associations", associations },
-	{ "subjects", subjects },
-	{ "backslashes", backslashes },
-	{ "bad UTF-8 at the end", bad_at_the_end },
-	{ "half a pair at the end", lone_surrogate_at_the_end },
-	{ "more values than are allowed", quotes },
-	{ "blanks", blanks },
+	{ "brackets", .make = brackets },
+	{ "keys", .make = keys },
+	{ "keys with escapes", .make = same_key },
+	{ "one body", NULL, HEAD ",\"body_text\":\"", "a", "\"}" },
+	{ "a headline of escapes", NULL, HEAD ",\"headline\":\"", "\\u1ea1", "\"}" },
+	{ "surrogate pairs", NULL, HEAD ",\"x\":\"", "\\ud83d\\ude00", "\"}" },
+	{ "one number of a million digits", NULL, HEAD ",\"x\":", "9", "}" },
+	{ "a fraction as long", NULL, HEAD ",\"x\":0.", "123456789", "e-300}" },
+	{ "numbers", .make = numbers },
+	{ "deep", .make = deep },
+	{ "never closed", NULL, HEAD ",\"x\":[", "{\"a\":[", "" },
+	{ "renditions", .make = renditions },
+	{ "associations", .make = associations },
+	{ "subjects", .make = subjects },
+	{ "backslashes", NULL, HEAD ",\"x\":\"", "\\\\\\\"", "\"}" },
+	{ "bad UTF-8 at the end", NULL, HEAD ",\"x\":[\"", "\\u00e9\xe1\xba\xa1", "\xff\"]}" },
+	{ "half a pair at the end", NULL, HEAD ",\"x\":[\"", "ab\\u1ea1", "\\ud83d\"]}" },
+	{ "more values than are allowed", NULL, HEAD ",\"x\":[", "\"\",", "1]}" },
+	{ "blanks", NULL, "", "\n", "{}" },
 };
+
+static void make(struct text *text, unsigned i)
+{
+	if (documents[i].make != NULL) {
+		documents[i].make(text);
+		return;
+	}
+	put(text, "%s", documents[i].begin);
+	fill(text, documents[i].full);
+	put(text, "%s", documents[i].end);
+}
 
 static double processor_ms(void)
 {
@@ -270,7 +208,7 @@ static void any_document_is_cheap(void **state)
 		int r = 0;
 
 		text.n = 0;
-		documents[i].make(&text);
+		make(&text, i);
 		forget_peak();
 		before = resident("VmRSS");
 		/* the least counts: others on the machine only make it more */
