@@ -171,7 +171,7 @@ void delivery_settle(struct delivery *delivery, enum settle_how how)
 		.last = delivery->position,
 		.sequence = delivery->sequence,
 		.at_ms = clock_wall_ms(),
-		.has_parts = delivery->parts != NULL,
+		.parts_n = delivery->parts == NULL ? 0 : delivery->parts->n,
 		.kill = delivery->kill,
 	};
 

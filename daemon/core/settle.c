@@ -4,7 +4,7 @@
 
 /* the store sums up the worst case of a request before it begins: a larger one would need more room
  * than a full store keeps for settling */
-enum { RUNS_AT_ONCE = 512 };
+enum { PAGES_AT_ONCE = 512 * 4 };
 
 struct busy {
 	struct map_node node;
@@ -162,10 +162,18 @@ static void settled(struct store_req *req, void *arg)
 	settle_flush(settle);
 }
 
+unsigned settle_at_once(const struct settle_run *runs, unsigned waiting)
+{
+	unsigned n = 0, pages = 0;
+
+	while (n < waiting && (n == 0 || pages + settle_pages(&runs[n]) <= PAGES_AT_ONCE))
+		pages += settle_pages(&runs[n++]);
+	return n;
+}
+
 void settle_flush(struct settle *settle)
 {
-	unsigned waiting = settle->n - settle->first;
-	unsigned n = waiting < RUNS_AT_ONCE ? waiting : RUNS_AT_ONCE;
+	unsigned n = settle_at_once(settle->runs + settle->first, settle->n - settle->first);
 	struct settle_run *runs;
 
 	if (settle->in_flight || n == 0)

@@ -16,6 +16,8 @@ void settle_free(struct settle **settle);
 /* run->subscription is feed->number. `last` is already busy for ACKED and the like */
 void settle_add(struct settle *settle, struct feed *feed, const struct settle_run *run);
 void settle_flush(struct settle *settle); /* end of a turn of the loop */
+/* how many of those that wait make one request: 512, but fewer with photos */
+unsigned settle_at_once(const struct settle_run *runs, unsigned waiting);
 
 bool feed_busy(const struct feed *feed, uint64_t position);
 int feed_busy_add(struct feed *feed, uint64_t position);  /* returns 0, NX_ENOMEM */

@@ -19,13 +19,22 @@ struct batch {
 
 /* ---- one request */
 
+static uint64_t runs_pages(const struct store_settle *settle)
+{
+	uint64_t pages = 8;
+
+	for (unsigned i = 0; i < settle->n; i++)
+		pages += settle_pages(&settle->runs[i]);
+	return pages;
+}
+
 uint64_t items_worst_pages(const struct store_req *req)
 {
 	switch (req->kind) {
 	case REQ_PUT:
 		return put_pages((const struct store_put *)req);
 	case REQ_SETTLE:
-		return 4 * (uint64_t)((const struct store_settle *)req)->n + 8;
+		return runs_pages((const struct store_settle *)req);
 	case REQ_DEFINE:
 		return 4 * (uint64_t)((const struct store_define *)req)->subscriptions_n + 16;
 	case REQ_LATER: /* and four that are given up for it */

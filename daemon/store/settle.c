@@ -99,7 +99,7 @@ static void run_settled(struct settling *s, const struct settle_run *run, size_t
 		.how = run->how,
 		.kill = run->kill,
 	};
-	if (run->has_parts && run->how == SETTLE_ACKED)
+	if (run->parts_n > 0 && run->how == SETTLE_ACKED)
 		had_put(s, run);
 }
 

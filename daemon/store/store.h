@@ -182,9 +182,15 @@ struct settle_run {
 	uint64_t first, last; /* positions */
 	uint64_t sequence;    /* of last */
 	int64_t at_ms;        /* wall: when the answer came */
-	bool has_parts;       /* possession is written */
+	unsigned parts_n;     /* of its item: possession is written for each */
 	bool kill;
 };
+/* what it dirties at most: leaves of owed and of receipts, and one of possession for each part,
+ * each with its split */
+static inline unsigned settle_pages(const struct settle_run *run)
+{
+	return 4 + (run->how == SETTLE_ACKED ? 2 * run->parts_n : 0);
+}
 struct store_settle {
 	struct store_req req;
 	struct settle_run *runs;

@@ -65,11 +65,30 @@ static void what_is_settled_stays_busy_for_fetches_that_began_before(void **stat
 	map_done(&feed.busy);
 }
 
+static void photos_make_a_request_of_fewer(void **state)
+{
+	static struct settle_run runs[2000];
+
+	(void)state;
+	assert_int_equal(settle_at_once(runs, 0), 0);
+	assert_int_equal(settle_at_once(runs, 300), 300);
+	assert_int_equal(settle_at_once(runs, 2000), 512);
+	for (unsigned i = 0; i < 2000; i++)
+		runs[i] = (struct settle_run){ .how = SETTLE_ACKED, .parts_n = 64 };
+	assert_int_equal(settle_at_once(runs, 2000), 15); /* 132 pages each */
+	for (unsigned i = 0; i < 2000; i++)
+		runs[i].how = SETTLE_NEVER; /* it has not got them */
+	assert_int_equal(settle_at_once(runs, 2000), 512);
+	runs[0] = (struct settle_run){ .how = SETTLE_ACKED, .parts_n = 1024 };
+	assert_int_equal(settle_at_once(runs, 2000), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_position_is_busy_once_however_often_it_is_said),
 		cmocka_unit_test(what_is_settled_stays_busy_for_fetches_that_began_before),
+		cmocka_unit_test(photos_make_a_request_of_fewer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -168,6 +168,63 @@ static void owed_again_kills(void **state)
 	assert_int_equal(owe.items, 2 * OWED_ROWS_MAX / 60 + 1 - AGAIN_ROWS);
 }
 
+/* so many have got the part that its rows fill leaves of their own */
+static void had_rows(struct fx *fx, uint64_t part)
+{
+	struct txn txn;
+
+	items_begin(fx->items, &txn);
+	for (unsigned i = 0; i < 320; i++) {
+		uint8_t key[16];
+
+		pack_be64(pack_be64(key, part), 500 + i);
+		txn_put(&txn, T_HAD, slice_of(key, sizeof(key)), (struct slice){ 0 });
+	}
+	assert_int_equal(items_end(fx->items, &txn), 0);
+}
+
+enum { PHOTO_ITEMS = 8, PHOTOS = 64 };
+
+/* each photo was had by many before, and has its row in a leaf of its own */
+static void settled_with_photos(void **state)
+{
+	struct fx *fx = *state;
+	uint32_t sub = fx_sub(fx, "world", true);
+	struct store_part parts[PHOTOS];
+	struct settle_run runs[PHOTO_ITEMS];
+	struct store_settle settle = { .req = { .kind = REQ_SETTLE },
+				       .runs = runs,
+				       .n = PHOTO_ITEMS };
+	struct counted counted;
+	struct txn txn;
+	char uri[16];
+
+	count_from(&counted, fx);
+	for (unsigned i = 0; i < PHOTO_ITEMS; i++) {
+		for (unsigned p = 0; p < PHOTOS; p++) {
+			parts[p] = (struct store_part){ .number = 1 + i * PHOTOS + p,
+							.size = 5,
+							.name = slice_str("p.jpg") };
+			had_rows(fx, parts[p].number);
+		}
+		snprintf(uri, sizeof(uri), "urn:%u", i);
+		runs[i] = (struct settle_run){ .subscription = sub,
+					       .how = SETTLE_ACKED,
+					       .first = i + 1,
+					       .last = i + 1,
+					       .at_ms = START,
+					       .parts_n = PHOTOS };
+		runs[i].sequence =
+			fx_put(fx, .uri = uri, .parts = parts, .parts_n = PHOTOS, .partner = 2000)
+				.sequence;
+	}
+	assert_covered(&counted, &settle.req, PHOTO_ITEMS * PHOTOS);
+	txn_begin(&txn, items_db(fx->items), TXN_READ);
+	assert_true(items_had(&txn, 1, 1));
+	assert_true(items_had(&txn, PHOTO_ITEMS * PHOTOS, 1));
+	txn_abort(&txn);
+}
+
 static void forgotten(void **state)
 {
 	struct fx *fx = *state;
@@ -197,6 +254,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(owed_again_between_rows, fx_setup, fx_teardown),
 		cmocka_unit_test_setup_teardown(owed_again_one_by_one, fx_setup, fx_teardown),
 		cmocka_unit_test_setup_teardown(owed_again_kills, fx_setup, fx_teardown),
+		cmocka_unit_test_setup_teardown(settled_with_photos, fx_setup, fx_teardown),
 		cmocka_unit_test_setup_teardown(forgotten, fx_setup, fx_teardown),
 	};
 

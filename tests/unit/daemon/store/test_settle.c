@@ -249,7 +249,7 @@ static void possession_is_the_partners(void **state)
 				  .first = 1,
 				  .last = 1,
 				  .at_ms = START,
-				  .has_parts = true };
+				  .parts_n = 1 };
 	struct store_settle settle = { .req = { .kind = REQ_SETTLE }, .runs = &run, .n = 1 };
 	struct given given = fx_put(fx, .uri = "urn:p", .parts = &part, .parts_n = 1, .partner = 2);
 	struct txn txn;
