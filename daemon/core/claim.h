@@ -16,6 +16,7 @@ struct cursor {
 	struct ready *queue; /* fetched from the store, to be sent in order */
 	unsigned n, at;
 	struct store_fetch *fetching;
+	int failed; /* why the last one brought nothing: said once; 0 */
 };
 struct claim {
 	struct claim *next; /* on the link */

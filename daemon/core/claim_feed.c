@@ -130,10 +130,11 @@ static void fetched(struct store_req *req, void *arg)
 		claim_free(claim);
 		return;
 	}
-	if (code < 0)
+	if (code < 0 && code != cursor->failed) /* at each tick again, until it goes */
 		log_err("subscription.fetch", kv_str("subscription", claim->feed->name),
 			kv_str("reason", nx_word(code)), kv_str("words", req->why.words));
-	else if (fetch->from == cursor->next)
+	cursor->failed = code;
+	if (code == 0 && fetch->from == cursor->next)
 		take_all(claim, cursor, fetch);
 	feed_fetch_end(claim->feed, fetch->lane);
 	fetch_free(&fetch);

@@ -219,6 +219,10 @@ int items_batch(struct items *items, struct store_req *list, int64_t boot_ms, in
 	items_now(items, boot_ms, wall_ms,
 		  false); /* what maintain was told may be over: a jump is a jump */
 	r = run(items, list, is_any, false);
+	if (r == NX_ECORRUPT) { /* nothing of it was written */
+		r = items_mend_met(items, boot_ms);
+		r = r < 0 ? r : run(items, list, is_any, false);
+	}
 	if (!can_be_split(r))
 		return r;
 	r = any(list, is_rest) ? run(items, list, is_rest, false) : 0;
@@ -325,14 +329,15 @@ static int make_room(struct items *items, int64_t wall_ms)
 	return r == 0 ? or_later(items_retire(items, wall_ms)) : r;
 }
 
-int items_maintain(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised)
+static int maintain(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised)
 {
 	int r = fresh_load(items), merge = 0;
 
-	db_readers_look(items->db, boot_ms);
 	if (r < 0)
 		return or_later(r);
-	r = or_later(items_release(items, boot_ms, wall_ms, synchronised));
+	r = or_later(items_mend_damaged(items, boot_ms));
+	if (r == 0)
+		r = or_later(items_release(items, boot_ms, wall_ms, synchronised));
 	if (r == 0)
 		r = or_later(items_store_wall(items));
 	if (r == 0)
@@ -342,4 +347,17 @@ int items_maintain(struct items *items, int64_t boot_ms, int64_t wall_ms, bool s
 	if (r == 0)
 		r = or_later(items_vanished(items, wall_ms));
 	return r == 0 ? merge : r;
+}
+
+int items_maintain(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised)
+{
+	int r;
+
+	db_readers_look(items->db, boot_ms);
+	r = maintain(items, boot_ms, wall_ms, synchronised);
+	if (r == NX_ECORRUPT && items_mend_due(items, boot_ms)) {
+		r = items_mend_met(items, boot_ms);
+		r = r < 0 ? or_later(r) : 1;
+	}
+	return r;
 }

@@ -5,6 +5,14 @@
 #define LOOK_MAX                                                                                   \
 	2000 /* positions and rows a call: then the caller asks again, others had their turn */
 
+/* the writer mends at its next tick */
+static int met(struct items *items, int r)
+{
+	if (r == NX_ECORRUPT)
+		atomic_store(&items->damaged, true);
+	return r;
+}
+
 int items_claim(struct items *items, struct txn *txn, struct store_claim *claim)
 {
 	struct items_count count = { 0 };
@@ -12,7 +20,6 @@ int items_claim(struct items *items, struct txn *txn, struct store_claim *claim)
 	struct owed_state state;
 	struct owed_sum sum;
 
-	(void)items;
 	count_get(txn, &count);
 	owed_at_most(txn, claim->subscription, &sum);
 	owed_state_get(txn, claim->subscription, &state);
@@ -24,7 +31,7 @@ int items_claim(struct items *items, struct txn *txn, struct store_claim *claim)
 	claim->expired = state.expired_items;
 	claim->kills_only = state.rows >= OWED_ROWS_MAX;
 	claim->position_last = count.position_last;
-	return txn->r;
+	return met(items, txn->r);
 }
 
 /* ---- FETCH */
@@ -395,7 +402,7 @@ int items_fetch(struct items *items, struct txn *txn, struct store_fetch *fetch)
 		store_fetch_done(fetch);
 out:
 	subdir_free(&subdir);
-	return r;
+	return met(items, r);
 }
 
 void store_fetch_done(struct store_fetch *fetch)

@@ -74,12 +74,14 @@ struct items {
 	 * jumped since. INT64_MIN: nobody did */
 	_Atomic int64_t clock_ok_off;
 	atomic_uint used_fake_percent; /* scenes; 0 = none */
+	atomic_bool damaged;           /* a reader met a row of owed that cannot be right */
 	atomic_uint photos_percent;    /* of the other environment: items_photos_percent() */
 	struct {
 		_Atomic uint64_t sequence_last, position_last, used_octets, size_octets, held;
 		_Atomic unsigned percent;
 	} shown; /* for items_state() */
 
+	int64_t mend_from_ms;        /* mend.c: not before */
 	struct fresh fresh;          /* fresh.c, merge.c */
 	struct tend *tend;           /* tend.c */
 	struct vanishing *vanishing; /* vanished.c */
@@ -100,6 +102,16 @@ int subs_load(struct items *items);  /* subs.c: at open, reads the rows and sets
  * what settling has
  */
 int items_mend(struct items *items);
+int items_mend_owed(struct items *items); /* of owed alone */
+/*
+ * mend_met.c: the same when the writer met such a row later: not twice a minute, so that what
+ * cannot be mended is not tried for ever. returns 0; NX_ECORRUPT: it was not the time, or in vain;
+ * as txn_end()
+ */
+bool items_mend_due(const struct items *items, int64_t boot_ms);
+int items_mend_met(struct items *items, int64_t boot_ms);
+/* when a reader met one. In vain: told once, and the others go on */
+int items_mend_damaged(struct items *items, int64_t boot_ms);
 
 /* -- items.c: the time of what follows; takes reloaded times, judges the clock */
 void items_now(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synchronised);

@@ -1,5 +1,5 @@
 /*
- * At open: rows of owed that cannot be right.
+ * At open, and when one is met later (mend_met.c): rows of owed that cannot be right.
  *
  * A run whose row is damaged is owed again whole, from its key up to where the next row begins, for
  * delivering once too often is allowed and never is not. What is retired already is in no feed and
@@ -227,13 +227,13 @@ static void mend_owed(struct walk *walk)
 	mend_states(walk);
 }
 
-int items_mend(struct items *items)
+static int mend_rows(struct items *items, bool subs)
 {
 	struct txn txn;
 	struct walk walk = { .items = items, .txn = &txn };
 
 	items_begin(items, &txn); /* when all is well nothing is written, and nothing synced */
-	if (txn.r == 0)
+	if (txn.r == 0 && subs)
 		mend_subs(items, &txn);
 	if (txn.r == 0)
 		mend_owed(&walk);
@@ -243,4 +243,14 @@ int items_mend(struct items *items)
 	free(walk.fixes);
 	sub_rows_free(&walk.subs);
 	return items_end(items, &txn);
+}
+
+int items_mend(struct items *items)
+{
+	return mend_rows(items, true);
+}
+
+int items_mend_owed(struct items *items)
+{
+	return mend_rows(items, false);
 }

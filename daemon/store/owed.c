@@ -36,7 +36,7 @@ static bool row_parse(const struct cur *cur, uint32_t subscription, struct owed_
 	if (!cur->ok || cur->key.n != ROW_KEY || unpack_be32(cur->key.p) != subscription)
 		return false;
 	if (!owed_row(cur->key, cur->value, ret)) {
-		cur->txn->r = NX_ECORRUPT; /* the next opening mends it */
+		cur->txn->r = NX_ECORRUPT; /* items_mend_met() */
 		return false;
 	}
 	return true;

@@ -9,6 +9,8 @@
 #include "actor.h"
 #include "base/clock.h"
 #include "core/claim.h"
+#include "store/owed.h"
+#include "store/store_priv.h"
 
 #include <cmocka.h>
 
@@ -504,6 +506,97 @@ static void live_items_follow_a_backlog_without_a_pause(void **state)
 	assert_int_equal(vna->gots_n, 101);
 }
 
+/* the version octet of the first row of what the subscription is owed */
+static void damage_owed(struct stage *stage, const char *subscription)
+{
+	uint32_t number = exchange_feed(stage->exchange, subscription)->number;
+	uint8_t key[12], value[100];
+	struct owed_row row;
+	struct cur cur;
+	struct txn txn;
+	size_t n;
+
+	txn_begin(&txn, items_db(stage->exchange->store->items), TXN_WRITE);
+	cur_open(&cur, &txn, T_OWED);
+	assert_true(owed_at(&cur, number, 0, &row));
+	n = cur.value.n;
+	assert_true(n <= sizeof(value));
+	memcpy(value, cur.value.p, n);
+	cur_close(&cur);
+	value[0] ^= 0x10;
+	pack_be64(pack_be32(key, number), row.first);
+	txn_put(&txn, T_OWED, slice_of(key, sizeof(key)), slice_of(value, n));
+	assert_int_equal(txn_end(&txn), 0);
+}
+
+static unsigned times_logged(const struct stage *stage, const char *words)
+{
+	unsigned n = 0;
+
+	for (const char *p = stage->log; p != NULL && (p = strstr(p, words)) != NULL; p++)
+		n++;
+	return n;
+}
+
+static void a_damaged_row_is_mended_while_others_go_on(void **state)
+{
+	struct stage *stage = scene_begin(state, NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna, *web;
+	char uri[32];
+
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(uri, sizeof(uri), "urn:%u", i);
+		actor_publish(kpl, .uri = uri);
+		stage_settle(stage);
+	}
+	web = actor_reader(stage, "web", "every");
+	assert_int_equal(web->gots_n, 100);
+	vna = actor_enter(stage, "vna"); /* a claim meets it */
+	damage_owed(stage, "all");
+	actor_subscribe(vna, "all");
+	stage_settle(stage);
+	assert_true(vna->bye);
+	assert_string_equal(vna->bye_code, "corrupt");
+	stage_later(stage, 2000);
+	assert_true(stage_logged(stage, "event=store.corrupt table=owed"));
+	actor_back(vna, "all");
+	assert_int_equal(vna->gots_n, 100);
+	actor_publish(kpl, .uri = "urn:more");
+	stage_settle(stage);
+	assert_int_equal(actor_count(web, "urn:more", NULL), 1);
+	assert_int_equal(actor_count(vna, "urn:more", NULL), 1);
+	assert_int_equal(times_logged(stage, "event=store.corrupt"), 1);
+	assert_int_equal(stage->status, 0);
+}
+
+/* it is tried at each tick until the writer has mended what it met */
+static void a_fetch_that_fails_is_said_once(void **state)
+{
+	struct stage *stage = scene_begin(state, NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna;
+	char uri[32];
+
+	vna = actor_enter(stage, "vna");
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(uri, sizeof(uri), "urn:%u", i);
+		actor_publish(kpl, .uri = uri);
+		stage_settle(stage);
+	}
+	stage->reader_late = true;
+	actor_subscribe(vna, "all");
+	stage_settle(stage);
+	stage_reader_answers(stage); /* SUBSCRIBED */
+	damage_owed(stage, "all");
+	stage->by_hand = true; /* the writer does not come by */
+	stage->reader_late = false;
+	stage_reader_answers(stage);
+	stage_later(stage, 10000);
+	assert_int_equal(times_logged(stage, "event=subscription.fetch"), 1);
+	stage->by_hand = false;
+	stage_later(stage, 2000);
+	assert_int_equal(vna->gots_n, 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -528,6 +621,8 @@ int main(void)
 		scene(a_node_that_begins_anew_is_no_twin_of_its_end),
 		scene(a_stranger_is_not_let_in),
 		scene(live_items_follow_a_backlog_without_a_pause),
+		scene(a_damaged_row_is_mended_while_others_go_on),
+		scene(a_fetch_that_fails_is_said_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -454,12 +454,102 @@ static void a_restored_client_and_damaged_receipts(void **state)
 	assert_receipts(fx, sub, "1- 6R");
 }
 
+static int fetch_code(struct fx *fx, uint32_t sub)
+{
+	struct store_fetch fetch = { .subscription = sub,
+				     .items_max = FETCH_MAX,
+				     .octets_max = SIZE_MAX,
+				     .wall_ms = fx->wall_ms };
+	struct txn txn;
+	int r;
+
+	txn_begin(&txn, items_db(fx->items), TXN_READ);
+	r = items_fetch(fx->items, &txn, &fetch);
+	txn_abort(&txn);
+	store_fetch_done(&fetch);
+	return r;
+}
+
+static void a_row_that_a_reader_meets(void **state)
+{
+	struct fx *fx = *state;
+	uint32_t sub = six(fx);
+
+	damage_owed(fx, sub, 2, 0, 0x10);
+	assert_int_equal(fetch_code(fx, sub), NX_ECORRUPT);
+	fx_maintain(fx);
+	assert_named(fx, 1, "owed", "1/2", "positions 2 to 3");
+	assert_rows(fx, sub, "2-3g1 4-4g1a1 6-g1");
+	assert_fetch(fx, sub, LANE_ROUTINE, "2 3 4 6");
+}
+
+static void counters_that_a_claim_meets(void **state)
+{
+	struct fx *fx = *state;
+	uint32_t sub = six(fx);
+	struct store_claim claim = { .req = { .kind = REQ_CLAIM }, .subscription = sub };
+	uint8_t key[5] = { 'c' };
+	struct txn txn;
+
+	pack_be32(key + 1, sub);
+	damage(fx, T_SUBSCRIPTIONS, slice_of(key, 5), 0, 0x10);
+	txn_begin(&txn, items_db(fx->items), TXN_READ);
+	assert_int_equal(items_claim(fx->items, &txn, &claim), NX_ECORRUPT);
+	txn_abort(&txn);
+	fx_maintain(fx);
+	assert_named(fx, 1, "subscriptions", "c/1", "the counters of subscription s");
+	assert_int_equal(fx_claim(fx, sub).first_owed, 2);
+}
+
+/* the batch that met it is done all the same */
+static void a_row_that_the_writer_meets(void **state)
+{
+	struct fx *fx = *state;
+	uint32_t sub = six(fx);
+
+	damage_owed(fx, sub, 2, 0, 0x10);
+	fx_ack(fx, sub, 2);
+	assert_named(fx, 1, "owed", "1/2", "positions 2 to 3");
+	assert_rows(fx, sub, "3-3g1 4-4g1a1 6-g1");
+	assert_receipts(fx, sub, "1A 2A 3A 5A");
+	fx_advance(fx, 60000);
+	damage_owed(fx, sub, 3, 0, 0x10);
+	fx_maintain(fx); /* expiry comes by */
+	assert_named(fx, 2, "owed", "1/3", "positions 3 to 3");
+	assert_rows(fx, sub, "3-3g1 4-4g1a1 6-g1");
+}
+
+/* what only a start mends is told once, with what to do */
+static void a_row_that_must_wait_for_a_start(void **state)
+{
+	struct fx *fx = *state;
+	uint32_t sub = six(fx);
+	uint8_t key[4];
+
+	damage_owed(fx, sub, 2, 0, 0x10);
+	damage(fx, T_SUBSCRIPTIONS, sub_key(key, sub), 0, 0x10);
+	assert_int_equal(fetch_code(fx, sub), NX_ECORRUPT);
+	for (unsigned i = 0; i < 3; i++) {
+		fx_advance(fx, 70000);
+		items_maintain(fx->items, fx->boot_ms, fx->wall_ms, false);
+		assert_int_equal(fetch_code(fx, sub), NX_ECORRUPT);
+	}
+	assert_named(fx, 1, "owed", "", "restart it");
+	fx_reopen(fx);
+	assert_int_equal(fetch_code(fx, sub), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(all_is_well, fx_setup, fx_teardown),
 		cmocka_unit_test_setup_teardown(a_version_octet, fx_setup, fx_teardown),
 		cmocka_unit_test_setup_teardown(a_short_value, fx_setup, fx_teardown),
+		cmocka_unit_test_setup_teardown(a_row_that_a_reader_meets, fx_setup, fx_teardown),
+		cmocka_unit_test_setup_teardown(counters_that_a_claim_meets, fx_setup, fx_teardown),
+		cmocka_unit_test_setup_teardown(a_row_that_the_writer_meets, fx_setup, fx_teardown),
+		cmocka_unit_test_setup_teardown(a_row_that_must_wait_for_a_start, fx_setup,
+						fx_teardown),
 		cmocka_unit_test_setup_teardown(a_last_before_its_first, fx_setup, fx_teardown),
 		cmocka_unit_test_setup_teardown(a_last_that_was_never_given, fx_setup, fx_teardown),
 		cmocka_unit_test_setup_teardown(rows_that_overlap, fx_setup, fx_teardown),
