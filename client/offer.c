@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "client/publisher.h"
 #include "client/report.h"
+#include "client/rights.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -298,7 +299,7 @@ static void tell_rights(struct publish *p, const char *code)
 		return;
 	p->told_rights = true;
 	report_words("this key may publish to: %s; --channel NAME says where an item goes",
-		     hello->publish[0] ? hello->publish : "nothing");
+		     rights_words(hello->publish));
 }
 
 void offer_refused(struct publish *p, struct link *link, const struct refuse *refuse)

@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "client/dial.h"
 #include "client/report.h"
-#include "proto/channel.h"
+#include "client/rights.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,53 +207,48 @@ static void say_clock(struct probe *p)
 		p->status = step_status(STEP_CLOCK);
 }
 
-/* is what on the list (a pattern, when match)? a list that was cut may hold anything */
-static bool listed(const char *list, const char *what, bool match)
+/* each right that was asked for and is not there, then those that are */
+static void say_no_right(struct probe *p, const struct hello *hello, bool publish, bool subscribe)
 {
-	while (*list != '\0') {
-		struct slice one = slice_of(list, strcspn(list, " "));
+	const struct ping_options *o = p->options;
+	char channel[200] = "", subscription[200] = "";
 
-		if (match ? channel_match(one, slice_str(what)) : slice_is(one, what))
-			return true;
-		if (slice_is(one, RIGHTS_CUT))
-			return true;
-		list += one.n + (list[one.n] == ' ');
-	}
-	return false;
+	if (publish)
+		snprintf(channel, sizeof(channel),
+			 "this key may not publish to %.64s: ask the exchange's operator for the "
+			 "right; ",
+			 o->channel);
+	if (subscribe)
+		snprintf(subscription, sizeof(subscription),
+			 "the exchange has no subscription %.64s for this key: ask its operator "
+			 "for the right name; ",
+			 o->subscription);
+	ping_say(p->options->json, &(struct ping_line){ .step = STEP_RIGHTS },
+		 "%s%sthis key may publish to: %s; may subscribe to: %s", channel, subscription,
+		 rights_words(hello->publish), rights_words(hello->subscriptions));
+	if (p->status == 0)
+		p->status = step_status(STEP_RIGHTS);
 }
 
 static void say_rights(struct probe *p)
 {
 	const struct hello *hello = session_peer(link_session(p->link));
 	const struct ping_options *o = p->options;
-	char words[256];
+	bool no_channel = o->channel != NULL && !rights_to_publish(hello, o->channel);
+	bool no_subscription =
+		o->subscription != NULL && !rights_to_subscribe(hello, o->subscription);
 
-	if (!hello->has_rights) {
+	if (!hello->has_rights)
 		SAY_OK(p, STEP_RIGHTS, "the exchange does not say what this key may do");
-		return;
-	}
-	words[0] = '\0';
-	if (hello->publish[0] == '\0' && hello->subscriptions[0] == '\0')
-		snprintf(words, sizeof(words),
-			 "this key may publish nowhere and has no subscription: ask the exchange's "
-			 "operator for rights");
-	else if (o->channel != NULL && !listed(hello->publish, o->channel, true))
-		snprintf(
-			words, sizeof(words),
-			"this key may not publish to %s: ask the exchange's operator for the right",
-			o->channel);
-	else if (o->subscription != NULL && !listed(hello->subscriptions, o->subscription, false))
-		snprintf(
-			words, sizeof(words),
-			"the exchange has no subscription %.64s for this key: ask its operator for "
-			"the right name",
-			o->subscription);
-	if (words[0] != '\0')
-		fail(p, STEP_RIGHTS, words);
+	else if (hello->publish[0] == '\0' && hello->subscriptions[0] == '\0')
+		fail(p, STEP_RIGHTS,
+		     "this key may publish nowhere and has no subscription: ask the exchange's "
+		     "operator for rights");
+	else if (no_channel || no_subscription)
+		say_no_right(p, hello, no_channel, no_subscription);
 	else
 		SAY_OK(p, STEP_RIGHTS, "may publish to: %s; may subscribe to: %s",
-		       hello->publish[0] ? hello->publish : "nothing",
-		       hello->subscriptions[0] ? hello->subscriptions : "nothing");
+		       rights_words(hello->publish), rights_words(hello->subscriptions));
 }
 
 static int say_rate(struct probe *p, struct why *why)

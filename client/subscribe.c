@@ -1,6 +1,7 @@
 #include "client/subscribe.h"
 #include "base/clock.h"
 #include "client/report.h"
+#include "client/rights.h"
 #include "client/signals.h"
 #include "client/subscriber.h"
 
@@ -79,7 +80,7 @@ static void unsubscribed(struct subscriber *s, const struct unsubscribed *un)
 	report_words("%s: %s: %s", s->options->subscription, un->code, words);
 	if (code == NX_ENOSUB && hello->has_rights)
 		report_words("this key may subscribe to: %s",
-			     hello->subscriptions[0] ? hello->subscriptions : "nothing");
+			     rights_words(hello->subscriptions));
 	subscriber_end(s, code == NX_ETAKENOVER || nx_retry(code) == NX_NEVER ? 1 : 75);
 }
 

@@ -173,6 +173,11 @@ def test_rights():
         fails(x, "idle", "rights", RIGHTS, "may publish nowhere and has no subscription: ask", well=well)
         fails(x, "kpl", "rights", RIGHTS, "may not publish to vna.news: ask", "--channel", "vna.news", well=well)
         fails(x, "kpl", "rights", RIGHTS, "no subscription from-kpl for this key", "--subscription", "from-kpl", well=well)
+        said = fails(x, "kpl", "rights", RIGHTS, "may not publish to vna.news: ask", "--channel", "vna.news", "--subscription", "x", well=well)
+        for words in ("no subscription x for this key", "this key may publish to: kpl.* joint; may subscribe to: nothing"):
+            holds(words in said, "%r is not in %r" % (words, said))
+        well_said = fails(x, "kpl", "rights", RIGHTS, "no subscription x", "--channel", "joint", "--subscription", "x", well=well)
+        holds("may not publish" not in well_said, well_said)
 
 
 def test_publish_says_where_it_may():
