@@ -106,7 +106,7 @@ static size_t value_of(const struct kv *kv, char *to)
 		return strlen(to);
 	case KV_STR:
 	case KV_SLICE:
-	case KV_IF_STR:
+	case KV_IF:
 		break;
 	}
 	return log_quote(to, VALUE_MAX, slice_of(kv->p, kv->p == NULL ? 0 : kv->n));
@@ -117,7 +117,7 @@ static void line_add(struct line *line, const struct kv *kv)
 	char value[VALUE_MAX];
 	size_t key_len = strlen(kv->key), len;
 
-	if (kv->kind == KV_IF_STR && (kv->p == NULL || kv->n == 0))
+	if (kv->kind == KV_IF && (kv->p == NULL || kv->n == 0))
 		return;
 	len = value_of(kv, value);
 	/* a value goes in whole or not at all, so that the line stays one that can be read */

@@ -21,7 +21,7 @@ enum log_level { LOG_ERR_ = 3, LOG_WARN_ = 4, LOG_INFO_ = 6, LOG_DEBUG_ = 7 };
 
 struct kv {
 	const char *key; /* NULL ends a list */
-	enum { KV_STR, KV_SLICE, KV_U64, KV_I64, KV_HEX, KV_TIME, KV_IF_STR } kind;
+	enum { KV_STR, KV_SLICE, KV_U64, KV_I64, KV_HEX, KV_TIME, KV_IF } kind;
 	const void *p;
 	size_t n;
 	int64_t i;
@@ -33,11 +33,16 @@ static inline struct kv kv_str(const char *key, const char *s)
 /* left out of the line when s is NULL or empty */
 static inline struct kv kv_if_str(const char *key, const char *s)
 {
-	return (struct kv){ .key = key, .kind = KV_IF_STR, .p = s, .n = s ? strlen(s) : 0 };
+	return (struct kv){ .key = key, .kind = KV_IF, .p = s, .n = s ? strlen(s) : 0 };
 }
 static inline struct kv kv_slice(const char *key, struct slice s)
 {
 	return (struct kv){ .key = key, .kind = KV_SLICE, .p = s.p, .n = s.n };
+}
+/* left out of the line when s is empty */
+static inline struct kv kv_if_slice(const char *key, struct slice s)
+{
+	return (struct kv){ .key = key, .kind = KV_IF, .p = s.p, .n = s.n };
 }
 static inline struct kv kv_u64(const char *key, uint64_t u)
 {

@@ -120,8 +120,8 @@ static void inbound_refuse(struct inbound **at, int code, enum nx_retry retry, c
 			 kv_str("peer", in->candidate.partner->name), kv_u64("id", in->id),
 			 kv_str("reason", nx_word(code)),
 			 kv_str("retry", retry == NX_NEVER ? "never" : "later"),
-			 kv_slice("uri", facts->uri), kv_slice("version", facts->version),
-			 kv_str("words", words));
+			 kv_if_slice("uri", facts->uri), kv_if_slice("version", facts->version),
+			 kv_if_str("words", words));
 	if (in->link != NULL) {
 		session_refuse(in->link->session, in->id, code, retry,
 			       retry == NX_NEVER ? 0 : after_ms(code), words);

@@ -578,6 +578,8 @@ CASES = [(name, refused(code, doc)) for name, code, doc in NOT_TAKEN if doc is n
 def no_channel(w):
     r = Rule(w)
     check(give(r.pub, r.story(), {}), ("bad-channel", "never"), "two channels and none named")
+    line = w.x.log("item.refused", since=w.mark, reason="bad-channel")
+    check([key for key in line if not line[key]], [], "keys without a value: the document was not read")
     check(give(r.pub, r.story(), {"channel": "R C"}), ("bad-channel", "never"), "not a name")
 
 

@@ -135,8 +135,9 @@ static void levels_and_optional_values(void **state)
 	log_debug("is.seen");
 	assert_non_null(strstr(line, "level=debug event=is.seen"));
 	log_err("some.event", kv_if_str("empty", NULL), kv_if_str("empty", ""),
-		kv_if_str("given", "x"));
-	assert_non_null(strstr(line, " level=err event=some.event given=x"));
+		kv_if_slice("empty", slice_str("")), kv_if_str("given", "x"),
+		kv_if_slice("too", slice_str("y z")));
+	assert_non_null(strstr(line, " level=err event=some.event given=x too=\"y z\""));
 	assert_null(strstr(line, "empty"));
 	log_level(LOG_INFO_);
 	log_tap(NULL, NULL);
