@@ -33,9 +33,24 @@ int key_pin(const X509 *certificate, struct pin *ret)
 	return 0;
 }
 
-int key_pin_of_file(const char *file, struct pin *ret, struct why *why)
+/* NULL with errno as fopen() left it for file itself */
+static FILE *open_certificate(const char *file)
 {
 	FILE *in = fopen(file, "re");
+	int saved = errno;
+	char *named;
+
+	if (in != NULL || saved != ENOENT || asprintf(&named, "%s.crt", file) < 0)
+		return in;
+	in = fopen(named, "re");
+	free(named);
+	errno = saved;
+	return in;
+}
+
+int key_pin_of_file(const char *file, struct pin *ret, struct why *why)
+{
+	FILE *in = open_certificate(file);
 	X509 *certificate = NULL;
 	int r;
 

@@ -12,7 +12,8 @@ struct pin {
 };
 /* of a certificate's DER SubjectPublicKeyInfo. returns 0 or NX_ENOMEM */
 int key_pin(const X509 *certificate, struct pin *ret);
-/* of a PEM file. returns 0; NX_ENOENT with words when it cannot be read or holds no certificate */
+/* of a PEM file, or of FILE.crt when there is no FILE. returns 0; NX_ENOENT with words when it
+ * cannot be read or holds no certificate */
 int key_pin_of_file(const char *file, struct pin *ret, struct why *why);
 /* "sha256:BASE64". false: it is none */
 bool key_pin_read(const char *text, uint8_t pin[32]);

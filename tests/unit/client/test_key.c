@@ -22,6 +22,7 @@ static void two_files_with_the_right_modes(void **state)
 
 static void pin_of_new_and_of_the_file_are_one(void **state)
 {
+	struct why why = { 0 };
 	struct pin made, read;
 	uint8_t octets[32];
 
@@ -30,6 +31,12 @@ static void pin_of_new_and_of_the_file_are_one(void **state)
 	assert_int_equal(key_pin_of_file("keys/kpl.crt", &read, NULL), 0);
 	assert_string_equal(made.text, read.text);
 	assert_string_equal(made.spoken, read.spoken);
+	/* as --identity takes it */
+	memset(&read, 0, sizeof(read));
+	assert_int_equal(key_pin_of_file("keys/kpl", &read, NULL), 0);
+	assert_string_equal(made.text, read.text);
+	assert_int_equal(key_pin_of_file("keys/other", &read, &why), NX_ENOENT);
+	assert_string_equal(why.words, "cannot read keys/other: No such file or directory");
 	assert_true(key_pin_read(made.text, octets));
 	assert_memory_equal(octets, read.octets, 32);
 	assert_int_equal(strlen(made.text), 7 + 44);
