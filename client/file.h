@@ -18,14 +18,17 @@ struct file {
 	uint64_t device, inode;
 	uint8_t sha256[32];
 };
+/* may a path end in a symbolic link? not where strangers chose what lies there */
+enum file_links { FILE_ANY, FILE_NO_LINK };
 /* a regular file, open for reading; -1 with words */
-int file_open(const char *path, struct stat *ret, struct why *why);
+int file_open(const char *path, enum file_links links, struct stat *ret, struct why *why);
 /* all of it, malloc'ed. returns 0; NX_EBIGDOC above most, NX_ENOENT, NX_ENOMEM with words */
-int file_all(const char *path, size_t most, uint8_t **ret, size_t *ret_n, struct why *why);
+int file_all(const char *path, enum file_links links, size_t most, uint8_t **ret, size_t *ret_n,
+	     struct why *why);
 /* size and hash. path is malloc'ed and the file's now, also when this fails. returns 0, NX_ENOENT
  * with words */
-int file_look(struct file *file, char *path, uint8_t head[FILE_HEAD], size_t *ret_head_n,
-	      struct why *why);
+int file_look(struct file *file, char *path, enum file_links links, uint8_t head[FILE_HEAD],
+	      size_t *ret_head_n, struct why *why);
 /* some octets; returns how many, or NX_EPARTSGONE when the file is no longer what was hashed */
 int file_read(struct file *file, uint64_t offset, uint8_t *to, size_t n);
 void file_done(struct file *file);

@@ -343,6 +343,41 @@ static void assert_folder_refused(const char *envelope, int status, const char *
 	assert_output(words);
 }
 
+/* what lies elsewhere has the right octets: only the link is wrong */
+static void assert_link_refused(const char *name)
+{
+	struct run run = { .files = { "got" }, .n = 1 };
+	char words[200];
+	struct exchange x;
+	char *err;
+
+	write_folder(envelope_of("p%20q.jpg", (const uint8_t *)"photo", 5),
+		     (const uint8_t *)"photo", 5);
+	assert_int_equal(rename(name, "elsewhere"), 0);
+	assert_int_equal(symlink(strchr(strchr(name, '/') + 1, '/') != NULL ? "../../elsewhere"
+									    : "../elsewhere",
+				 name),
+			 0);
+	begin(&x, &run);
+	assert_false(next_item(&x));
+	assert_int_equal(end(&x), 2);
+	snprintf(words, sizeof(words), "cannot read %s: it is a symbolic link", name);
+	err = read_file("err", NULL);
+	assert_non_null(strstr(err, words));
+	free(err);
+	folder_remove(AT_FDCWD, "got");
+	folder_remove(AT_FDCWD, "elsewhere");
+}
+
+static void links_in_folders_are_not_followed(void **state)
+{
+	(void)state;
+	assert_link_refused("got/document.json");
+	assert_link_refused("got/envelope.json");
+	assert_link_refused("got/parts/01-p_20q.jpg");
+	assert_link_refused("got/parts");
+}
+
 static void hostile_folders_are_refused_by_name(void **state)
 {
 	const uint8_t *photo = (const uint8_t *)"photo";
@@ -498,6 +533,7 @@ int main(void)
 		TEST(never_is_1_and_json_says_all),
 		TEST(a_document_nobody_can_read_is_the_exchanges_to_judge),
 		TEST(a_folder_is_passed_on_as_it_came),
+		TEST(links_in_folders_are_not_followed),
 		TEST(hostile_folders_are_refused_by_name),
 		TEST(unreadable_files_are_2_and_the_rest_goes),
 		TEST(a_cut_leaves_nothing_unsaid),
