@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,6 +84,40 @@ int inbox_open(const char *out, struct inbox *ret, struct why *why)
 	folder_each(ret->dir, sweep_incoming, NULL);
 	folder_each(ret->partial, sweep_partial, &oldest_s);
 	return 0;
+}
+
+/* the folder above: out without its last name */
+static char *above(const char *out)
+{
+	size_t n = strlen(out);
+
+	while (n > 0 && out[n - 1] == '/')
+		n--;
+	while (n > 0 && out[n - 1] != '/')
+		n--;
+	return n == 0 ? strdup(".") : strndup(out, n);
+}
+
+int inbox_try(const char *out, struct why *why)
+{
+	struct inbox inbox;
+	struct stat st;
+	char *parent;
+	int r;
+
+	if (lstat(out, &st) == 0 || errno != ENOENT) {
+		r = inbox_open(out, &inbox, why);
+		inbox_close(&inbox);
+		return r;
+	}
+	parent = above(out);
+	if (parent == NULL)
+		return why_set(why, NX_ESYS, "out of memory");
+	r = faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS);
+	if (r < 0)
+		r = why_set(why, NX_ESYS, "cannot make the folder %s: %s", out, strerror(errno));
+	free(parent);
+	return r;
 }
 
 void inbox_close(struct inbox *inbox)

@@ -19,6 +19,8 @@ struct inbox {
 };
 /* makes OUT when it is not there, durably. returns 0 or NX_ESYS with words */
 int inbox_open(const char *out, struct inbox *ret, struct why *why);
+/* would inbox_open() do? What is not there is not made. returns 0 or NX_ESYS with words */
+int inbox_try(const char *out, struct why *why);
 void inbox_close(struct inbox *inbox);
 
 /* SHA-256 over the document, then for each part in order u16 name length, name, sha256.

@@ -30,27 +30,38 @@ static bool parse(const char line[LINE_LEN], struct position *ret)
 	return ret->at < (1ull << 53);
 }
 
+static int open_file(int dir, const char *file, int create)
+{
+	return openat(dir, file, O_RDWR | create | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
+}
+
 void position_open(int dir, const char *name, struct position *ret)
 {
-	char file[160], clean[FILE_NAME_MAX_], line[LINE_LEN];
+	char clean[FILE_NAME_MAX_], line[LINE_LEN];
 
 	memset(ret, 0, sizeof(*ret));
 	text_clean(clean, sizeof(clean), slice_str(name));
 	if (strcmp(clean, name) == 0) {
-		snprintf(file, sizeof(file), ".position-%s", name);
+		snprintf(ret->file, sizeof(ret->file), ".position-%s", name);
 	} else { /* two names may be cleaned to one */
 		uint8_t digest[32];
 		char hex[17];
 
 		sha256_of(name, strlen(name), digest);
 		hex_of(digest, 8, hex);
-		snprintf(file, sizeof(file), ".position-%.100s-%s", clean, hex);
+		snprintf(ret->file, sizeof(ret->file), ".position-%.100s-%s", clean, hex);
 	}
-	ret->fd = openat(dir, file, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644);
+	ret->fd = open_file(dir, ret->file, 0);
 	ret->known =
 		ret->fd >= 0 && pread(ret->fd, line, LINE_LEN, 0) == LINE_LEN && parse(line, ret);
 	if (!ret->known)
 		ret->epoch = ret->at = 0;
+}
+
+void position_keep(struct position *position, int dir)
+{
+	if (position->fd < 0)
+		position->fd = open_file(dir, position->file, O_CREAT);
 }
 
 void position_epoch(struct position *position, uint64_t epoch)

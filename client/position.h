@@ -7,11 +7,15 @@
 
 struct position {
 	int fd; /* -1: it is not kept */
+	char file[160];
 	bool known, dirty;
 	uint64_t epoch, at;
 };
-/* dir: OUT; name: of the subscription. What cannot be read counts as not known. */
+/* dir: OUT, or -1 when there is none yet; name: of the subscription. What cannot be read counts as
+ * not known. Makes nothing. */
 void position_open(int dir, const char *name, struct position *ret);
+/* from now on it is kept: makes the file when it is not there */
+void position_keep(struct position *position, int dir);
 /* this subscription now speaks of this epoch */
 void position_epoch(struct position *position, uint64_t epoch);
 /* the item at `at` is here durably */

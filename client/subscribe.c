@@ -5,8 +5,10 @@
 #include "client/signals.h"
 #include "client/subscriber.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define FLUSH_MS  1000
 #define FINISH_MS 3000
@@ -51,8 +53,17 @@ static void withdrawn(struct subscriber *s, const struct session_event *event)
 	session_refuse(s->session, event->withdraw.id, NX_EWITHDRAWN, NX_NEVER, 0, NULL);
 }
 
+/* only now is anything made under OUT: a name that was mistyped leaves nothing there */
 static void subscribed(struct subscriber *s, const struct subscribed *subscribed)
 {
+	struct why why = { 0 };
+
+	if (s->inbox.dir < 0 && inbox_open(s->options->out, &s->inbox, &why) < 0) {
+		report_words("%s", why.words);
+		subscriber_end(s, 2);
+		return;
+	}
+	position_keep(&s->position, s->inbox.dir);
 	s->claimed = true;
 	s->moved_ms = clock_boot_ms();
 	position_epoch(&s->position, subscribed->epoch);
@@ -79,8 +90,7 @@ static void unsubscribed(struct subscriber *s, const struct unsubscribed *un)
 			"right name";
 	report_words("%s: %s: %s", s->options->subscription, un->code, words);
 	if (code == NX_ENOSUB && hello->has_rights)
-		report_words("this key may subscribe to: %s",
-			     rights_words(hello->subscriptions));
+		report_words("this key may subscribe to: %s", rights_words(hello->subscriptions));
 	subscriber_end(s, code == NX_ETAKENOVER || nx_retry(code) == NX_NEVER ? 1 : 75);
 }
 
@@ -253,19 +263,16 @@ int subscribe_talk(const struct subscribe_options *options, struct link *link)
 		.link = link,
 		.session = link_session(link),
 		.moved_ms = clock_boot_ms(),
+		.inbox = { .dir = -1, .partial = -1 },
 		.exec = { .fd = -1 },
 		.exec_ms = 5000,
 	};
-	struct why why = { 0 };
-	int signals, status = 2;
+	int out = open(options->out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int signals = signals_open(), status = 2;
 
-	if (inbox_open(options->out, &s.inbox, &why) < 0) {
-		report_words("%s", why.words);
-		link_finish(link, NX_EBYE, "no folder", FINISH_MS);
-		return status;
-	}
-	signals = signals_open();
-	position_open(s.inbox.dir, options->subscription, &s.position);
+	position_open(out, options->subscription, &s.position);
+	if (out >= 0)
+		close(out);
 	s.fetches = fetches_new(&s.inbox);
 	if (s.fetches != NULL)
 		status = talk(&s, signals);
@@ -281,16 +288,14 @@ int subscribe_run(const struct subscribe_options *options)
 	struct session_conf conf;
 	struct link *link = NULL;
 	struct found found = { 0 };
-	struct inbox inbox;
 	struct why why = { 0 };
 	int r, status;
 
 	/* a folder that cannot be written is said before anybody is called */
-	if (inbox_open(options->out, &inbox, &why) < 0) {
+	if (inbox_try(options->out, &why) < 0) {
 		report_words("%s", why.words);
 		return 2;
 	}
-	inbox_close(&inbox);
 	subscribe_conf(&conf, options->link.identity);
 	to.found = &found;
 	r = link_open(&to, &conf, &link, &why);

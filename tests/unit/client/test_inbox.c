@@ -57,10 +57,29 @@ static void its_own_name_is_on_disk(void **state)
 	chmod("above", 0755);
 }
 
+static void a_try_makes_nothing(void **state)
+{
+	struct why why = { 0 };
+
+	(void)state;
+	mkdir("above", 0755);
+	assert_int_equal(inbox_try("in", &why), 0);
+	assert_int_equal(inbox_try("above/in//", &why), 0);
+	assert_false(is_there("in"));
+	assert_false(is_there("above/in"));
+	assert_int_equal(inbox_try("none/in", &why), NX_ESYS);
+	assert_string_equal(why.words, "cannot make the folder none/in: No such file or directory");
+	write_text("file", "x");
+	assert_int_equal(inbox_try("file", &why), NX_ESYS);
+	assert_string_equal(why.words, "cannot open the folder file: Not a directory");
+	assert_int_equal(inbox_try("above", &why), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(its_own_name_is_on_disk, make_folder, drop_folder),
+		cmocka_unit_test_setup_teardown(a_try_makes_nothing, make_folder, drop_folder),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

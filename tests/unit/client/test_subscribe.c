@@ -268,6 +268,16 @@ static void reset(void)
 	};
 }
 
+/* does standard error say this? */
+static bool complains(const char *words)
+{
+	char *err = read_file("err", NULL);
+	bool found = strstr(err, words) != NULL;
+
+	free(err);
+	return found;
+}
+
 static const char plain[] =
 	"{\"uri\":\"urn:x:1\",\"version\":\"3\",\"language\":\"lo\",\n\"urgency\":5}";
 
@@ -305,6 +315,40 @@ static void an_item_appears_whole_and_again_is_a_duplicate(void **state)
 	assert_int_equal(x.items[0].result, RESULT_DUPLICATE);
 	assert_int_equal(end(&x), 0);
 	assert_int_equal(folders(), 1);
+}
+
+static void a_mistyped_name_leaves_nothing(void **state)
+{
+	struct exchange x = { 0 };
+
+	(void)state;
+	reset();
+	options.subscription = "from-klp";
+	for (int there = 0; there < 2; there++) {
+		if (there)
+			assert_int_equal(mkdir("in", 0755), 0);
+		begin(&x);
+		play(&x, 99);
+		assert_int_equal(end(&x), 1);
+		assert_int_equal(is_there("in"), there);
+		assert_false(is_there("in/.position-from-klp"));
+	}
+}
+
+/* it was there when it was tried, and is not when the exchange has said yes */
+static void a_folder_that_cannot_be_made_ends_it(void **state)
+{
+	struct exchange x = { 0 };
+
+	(void)state;
+	reset();
+	options.out = "none/in";
+	serve(&x, plain, NULL, NULL, 0);
+	begin(&x);
+	play(&x, 99);
+	assert_false(x.items[0].acked);
+	assert_int_equal(end(&x), 2);
+	assert_true(complains("newsxctl: cannot make the folder none/in: "));
 }
 
 static void a_photo_resumes_at_the_octet(void **state)
@@ -747,16 +791,6 @@ static void drains_the_queue(void)
 	options.count = 0;
 }
 
-/* does standard error say that something is still owed, in these words? */
-static bool complains(const char *words)
-{
-	char *err = read_file("err", NULL);
-	bool found = strstr(err, words) != NULL;
-
-	free(err);
-	return found;
-}
-
 /* what was refused later is still owed: who drains a queue is told so */
 static void idle_exit_after_a_refusal_is_75(void **state)
 {
@@ -959,6 +993,8 @@ int main(void)
 #define TEST(t) cmocka_unit_test_setup_teardown(t, make_folder, drop_folder)
 	const struct CMUnitTest tests[] = {
 		TEST(an_item_appears_whole_and_again_is_a_duplicate),
+		TEST(a_mistyped_name_leaves_nothing),
+		TEST(a_folder_that_cannot_be_made_ends_it),
 		TEST(a_photo_resumes_at_the_octet),
 		TEST(a_damaged_partial_is_begun_anew),
 		TEST(wrong_octets_are_thrown_away),
