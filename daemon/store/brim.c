@@ -363,19 +363,30 @@ static void step(struct expiring *e)
 	tend->brim.at = span.last + 1;
 	if (span.n > 0) {
 		tend->brim.gave = true;
-		tend->wait = true;
-		tend->freed = false;
-		tend->mark_ms = e->wall_ms;
+		tend->granted = false;
+		expire_wait(e);
 	}
 	e->more = span.n == 0; /* it stood on what does not match: go on from there */
 out:
 	free(span.heavy);
 }
 
+/* is room of the photos on its way? While a backup holds their deletion up, no debt makes any */
+static bool photos_are_going(struct expiring *e)
+{
+	struct tend *tend = e->tend;
+
+	if (atomic_load(&e->items->photos_percent) < MARK_PERCENT)
+		return false;
+	if (atomic_load(&e->items->photos_held_up))
+		tend->mark_ms = e->wall_ms;
+	return tend->mark_ms != 0 && e->wall_ms >= tend->mark_ms &&
+	       e->wall_ms - tend->mark_ms < MARK_WAIT_MS;
+}
+
 void expire_at_mark(struct expiring *e)
 {
-	if (atomic_load(&e->items->photos_percent) >= MARK_PERCENT && e->tend->mark_ms != 0 &&
-	    e->wall_ms - e->tend->mark_ms < MARK_WAIT_MS && e->wall_ms >= e->tend->mark_ms)
+	if (photos_are_going(e))
 		return;
 	if (is_weighed(e))
 		step(e);

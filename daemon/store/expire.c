@@ -76,15 +76,24 @@ static void expire_subs(struct expiring *e)
 	}
 }
 
-/* debts are the last to go: the store has stood at the mark for a while, nothing is left that
- * nobody is owed, and where it is the stories that fill it the history was shortened first */
-static bool debts_must_go(const struct expiring *e)
+/*
+ * debts are the last to go: the store has stood at the mark for a while, nothing is left that
+ * nobody is owed, and where it is the stories that fill it the history was shortened first. What
+ * went by a ceiling makes room as well and is waited for, but once between two slices of the mark's
+ * own: where some debt grows too old each second, the mark would wait for ever
+ */
+static bool debts_must_go(struct expiring *e)
 {
 	struct tend *tend = e->tend;
 
 	if (tend_percent(e->items) < MARK_PERCENT) {
 		tend->marked_ms = 0;
+		tend->granted = false;
 		return false;
+	}
+	if (e->gave && !tend->granted) {
+		tend->granted = true;
+		expire_wait(e);
 	}
 	if (tend->marked_ms == 0 || e->wall_ms < tend->marked_ms)
 		tend->marked_ms = e->wall_ms;

@@ -152,6 +152,14 @@ void expire_now(struct expiring *e, const char *rule)
 	expire_positions(e->items, e->txn, e->sub->number, e->go, e->n, e->wall_ms, rule);
 	e->n = 0;
 	e->more = true;
+	e->gave = true;
+}
+
+void expire_wait(struct expiring *e)
+{
+	e->tend->wait = true;
+	e->tend->freed = false;
+	e->tend->mark_ms = e->wall_ms;
 }
 
 void expire_debts(struct debts *debts, struct expiring *e, uint64_t from, uint64_t upto)

@@ -220,6 +220,8 @@ void items_usage_fake(struct items *items, unsigned percent); /* scenes: 0 = the
 /* thread: any. how full the photos stand: retirement shortens keep and expiry starts for them as
  * well */
 void items_photos_percent(struct items *items, unsigned percent);
+/* thread: any. photos that nobody uses wait to be deleted: no debt goes for more of them */
+void items_photos_held_up(struct items *items, bool held_up);
 struct subdir *items_subs(struct items *items); /* takes a reference; thread: any */
 void subdir_free(struct subdir **subdir);
 

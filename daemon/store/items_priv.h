@@ -76,6 +76,7 @@ struct items {
 	atomic_uint used_fake_percent; /* scenes; 0 = none */
 	atomic_bool damaged;           /* a reader met a row of owed that cannot be right */
 	atomic_uint photos_percent;    /* of the other environment: items_photos_percent() */
+	atomic_bool photos_held_up;    /* ... items_photos_held_up() */
 	struct {
 		_Atomic uint64_t sequence_last, position_last, used_octets, size_octets, held;
 		_Atomic unsigned percent;

@@ -350,3 +350,8 @@ void leases_run(struct leases *leases, bool tick)
 		submit(removal);
 	}
 }
+
+bool leases_held_up(const struct leases *leases)
+{
+	return leases->waiting.first != NULL;
+}

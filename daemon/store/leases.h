@@ -30,3 +30,5 @@ void leases_unused(struct leases *leases,
 		   uint64_t part); /* no item uses it: begin at (1), once it is not leased */
 void leases_resume(struct leases *leases, uint64_t part); /* it is doomed: go on at (2) */
 void leases_run(struct leases *leases, bool tick); /* start what waits; tick: what failed, too */
+/* after leases_run(): deletions wait for a backup, or for as many that are under way */
+bool leases_held_up(const struct leases *leases);

@@ -12,6 +12,11 @@ void items_photos_percent(struct items *items, unsigned percent)
 	atomic_store(&items->photos_percent, percent);
 }
 
+void items_photos_held_up(struct items *items, bool held_up)
+{
+	atomic_store(&items->photos_held_up, held_up);
+}
+
 void items_retire_again(struct items *items, uint64_t first, uint64_t last)
 {
 	struct tend *tend = tend_of(items);

@@ -61,8 +61,9 @@ struct tend {
 	/* expiry */
 	struct tend_sub *subs;
 	unsigned n, turn;
-	bool wait; /* a slice went at the mark: what that frees is not seen before retirement ran */
-	int64_t mark_ms; /* when */
+	bool wait; /* debts went at the mark: what that frees is not seen before retirement ran */
+	int64_t mark_ms; /* when; or when the deletion of photos was last seen to be held up */
+	bool granted;    /* by another rule, since the mark's own last slice */
 	struct brim brim;
 	/* before debts go at the mark, all else went */
 	int64_t marked_ms;  /* since when the store stands at the mark; 0 = it does not */
@@ -119,12 +120,15 @@ struct expiring {
 	size_t n;
 	unsigned left; /* positions that may still be looked at */
 	bool more;
+	bool gave; /* something went */
 };
 enum { BY_AGE, BY_SIZE };
 struct tend_sub *expire_state(struct tend *tend, uint32_t number); /* NULL: out of memory */
 void expire_near(struct expiring *e, int by, uint64_t percent);
 /* gives up e->go; rule: the setting or mark that it passed, for the log */
 void expire_now(struct expiring *e, const char *rule);
+/* what went makes room, but not at once: no more at the mark before that is seen */
+void expire_wait(struct expiring *e);
 void expire_debts(struct debts *debts, struct expiring *e, uint64_t from, uint64_t upto);
 void expire_debts_end(struct debts *debts, struct expiring *e);
 void expire_by_size(struct expiring *e);

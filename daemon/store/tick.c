@@ -67,12 +67,13 @@ void store_tick(struct store *store, int64_t boot_ms, int64_t wall_ms, bool sync
 	    boot_ms >= store->ticked_ms)
 		return;
 	store->ticked_ms = boot_ms;
-	photos_state(store->photos, &state);
-	items_photos_percent(store->items, state.photos_percent);
-	worker_kick(store->items_worker, &now);
-	worker_kick(store->photos_worker, &now);
 	if (!store->fatal_told)
 		leases_run(store->leases, true);
+	photos_state(store->photos, &state);
+	items_photos_percent(store->items, state.photos_percent);
+	items_photos_held_up(store->items, leases_held_up(store->leases));
+	worker_kick(store->items_worker, &now);
+	worker_kick(store->photos_worker, &now);
 }
 
 void store_reload(struct store *store, const struct store_conf *conf)

@@ -650,6 +650,135 @@ static void at_the_mark_of_photos_photos_weigh(void **state)
 	fx_maintain(fx);
 }
 
+/* n items on channel a, each with a photo of 1 MiB */
+static void photos(struct fx *fx, const char *prefix, unsigned n)
+{
+	struct store_part part = { .number = 7, .size = 1 << 20, .name = slice_str("a") };
+	char uri[32];
+
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(uri, sizeof(uri), "urn:%s%u", prefix, i);
+		fx_put(fx, .uri = uri, .channel = "a", .parts = &part, .parts_n = 1);
+	}
+}
+
+static void retire_all(struct fx *fx)
+{
+	int r;
+
+	while ((r = items_retire(fx->items, fx->wall_ms)) == 1)
+		;
+	assert_int_equal(r, 0);
+}
+
+/* the store has stood at the mark of photos for a while when the backlog passes its size */
+static uint32_t too_large_at_the_mark(struct fx *fx, struct fx_def *def)
+{
+	uint32_t sub;
+
+	def->subs[0].backlog_size = 7 << 20;
+	assert_int_equal(fx_define(fx, def), 0);
+	sub = def->subs[0].number;
+	photos(fx, "x", 2);
+	fx_maintain(fx);
+	items_photos_percent(fx->items, 90);
+	fx_maintain(fx);
+	photos(fx, "y", 15);
+	fx_advance(fx, 10000);
+	expire_all(fx);
+	assert_int_equal(fx_claim(fx, sub).expired, 11);
+	assert_string_equal(fx_told(fx, STORE_EXPIRED)->why.words, "backlog-size");
+	return sub;
+}
+
+/* what went by a ceiling makes room too, in a moment: debts that need not go do not */
+static void at_the_mark_what_a_ceiling_took_is_waited_for(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("a", true);
+	uint32_t sub = too_large_at_the_mark(fx, &def);
+
+	retire_all(fx);
+	fx_advance(fx, 4900);
+	expire_all(fx);
+	assert_int_equal(fx_claim(fx, sub).expired, 11);
+	items_photos_percent(fx->items, 35);
+	fx_advance(fx, 10000);
+	fx_maintain(fx);
+	assert_int_equal(fx_claim(fx, sub).expired, 11);
+	items_photos_percent(fx->items, 0);
+}
+
+/* ... where it made none, the mark goes on */
+static void at_the_mark_a_ceiling_is_not_waited_for_long(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("a", true);
+	uint32_t sub = too_large_at_the_mark(fx, &def);
+
+	retire_all(fx);
+	fx_advance(fx, 5000);
+	expire_all(fx);
+	assert_int_equal(fx_claim(fx, sub).expired, 17);
+	assert_string_equal(fx_told(fx, STORE_EXPIRED)->why.words, "store-full");
+	items_photos_percent(fx->items, 0);
+	fx_maintain(fx);
+}
+
+/* something grows too old each second: the mark does not wait for each of them */
+static void at_the_mark_steady_expiry_holds_nothing_up(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("a", true);
+	bool full = false;
+
+	def.subs[0].backlog_age_ms = 100000;
+	assert_int_equal(fx_define(fx, &def), 0);
+	for (unsigned i = 0; i < 300; i++) {
+		char prefix[8];
+
+		snprintf(prefix, sizeof(prefix), "p%u-", i);
+		photos(fx, prefix, 1);
+		if (i == 200)
+			items_photos_percent(fx->items, 90);
+		fx_advance(fx, 1000);
+		expire_all(fx);
+		retire_all(fx);
+		if (i > 101 && i < 200)
+			assert_string_equal(fx_told(fx, STORE_EXPIRED)->why.words, "backlog-age");
+		if (i >= 200)
+			full = full ||
+			       strcmp(fx_told(fx, STORE_EXPIRED)->why.words, "store-full") == 0;
+		assert_int_equal(full, i >= 205);
+	}
+	items_photos_percent(fx->items, 0);
+	fx_maintain(fx);
+}
+
+/* photos that are to be deleted and cannot be yet: to give up more would make no room */
+static void at_the_mark_deletions_that_are_held_up_are_waited_for(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("a", true);
+
+	assert_int_equal(fx_define(fx, &def), 0);
+	photos(fx, "x", 10);
+	fx_maintain(fx);
+	items_photos_percent(fx->items, 90);
+	items_photos_held_up(fx->items, true);
+	for (unsigned i = 0; i < 12; i++)
+		fx_maintain(fx);
+	items_photos_held_up(fx->items, false);
+	fx_advance(fx, 4900);
+	expire_all(fx);
+	assert_int_equal(fx_claim(fx, def.subs[0].number).expired, 0);
+	fx_advance(fx, 100);
+	expire_all(fx);
+	assert_int_equal(fx_claim(fx, def.subs[0].number).expired, 10);
+	items_photos_percent(fx->items, 0);
+	fx_maintain(fx);
+}
+
 /* known stories fill the store: the history goes down to an hour, and no debt is touched before */
 static void history_goes_before_debts(void **state)
 {
@@ -714,6 +843,10 @@ int main(void)
 		T(at_the_mark_all_of_a_long_feed_is_weighed),
 		T(at_the_mark_a_flood_pushes_nobody_out),
 		T(at_the_mark_of_photos_photos_weigh),
+		T(at_the_mark_what_a_ceiling_took_is_waited_for),
+		T(at_the_mark_a_ceiling_is_not_waited_for_long),
+		T(at_the_mark_steady_expiry_holds_nothing_up),
+		T(at_the_mark_deletions_that_are_held_up_are_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

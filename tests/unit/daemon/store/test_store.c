@@ -2,6 +2,7 @@
  * uses goes */
 #include "store_fixture.h"
 
+#include "store/items_priv.h"
 #include "store/store_priv.h"
 
 #include <errno.h>
@@ -340,8 +341,11 @@ static void no_deletion_during_a_backup(void **state)
 	store_unlease(sx->store, part.number);
 	retire(sx);
 	stays(sx, part.number);
+	assert_true(atomic_load(&sx->store->items->photos_held_up)); /* no debt goes for it */
 	close(fd);
 	until_gone(sx, part.number);
+	tick(sx);
+	assert_false(atomic_load(&sx->store->items->photos_held_up));
 	free(p);
 }
 
