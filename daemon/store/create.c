@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -100,9 +101,59 @@ static int remove_leftover(const char *path, struct why *why)
 	return 0;
 }
 
+static int no_room(int error, uint64_t octets, const char *path, struct why *why)
+{
+	char what[80];
+
+	snprintf(what, sizeof(what), "cannot take its %llu MiB from the disk",
+		 (unsigned long long)(octets >> 20));
+	errno = error;
+	return failed(why, what, path);
+}
+
+/* blocks of the file in PARENT/NAME+end, where it lies on this device; false: it does not */
+static bool blocks_of(const char *parent, const char *name, const char *end, dev_t device,
+		      uint64_t *ret)
+{
+	char file[PATH_LEN];
+	struct stat st;
+
+	*ret = 0;
+	if (snprintf(file, sizeof(file), "%s/%s%s/data.mdb", parent, name, end) >= PATH_LEN ||
+	    stat(file, &st) < 0)
+		return true;
+	if (st.st_dev == device)
+		*ret = (uint64_t)st.st_blocks * 512;
+	return st.st_dev == device;
+}
+
+int env_room(const char *parent, const struct env_want *wants, size_t n, struct why *why)
+{
+	uint64_t need = 0, all = 0, ours = 0, room;
+	struct statvfs fs;
+	struct stat st;
+
+	/* a tmpfs without a limit says 0 of everything; whoever cannot be asked is tried */
+	if (stat(parent, &st) < 0 || statvfs(parent, &fs) < 0 || fs.f_blocks == 0)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t has, left;
+
+		blocks_of(parent, wants[i].name, ".new", st.st_dev, &left);
+		ours += left; /* of an interrupted creation: it goes first */
+		if (!blocks_of(parent, wants[i].name, "", st.st_dev, &has))
+			continue;
+		all += wants[i].octets;
+		need += wants[i].octets > has ? wants[i].octets - has : 0;
+	}
+	/* what is reserved for root, root gets */
+	room = (uint64_t)(geteuid() == 0 ? fs.f_bfree : fs.f_bavail) * fs.f_frsize + ours;
+	return need <= room ? 0 : no_room(ENOSPC, all, parent, why);
+}
+
 static int preallocate(struct db *db, uint64_t octets, const char *path, struct why *why)
 {
-	int fd = db_fd(db);
+	int fd = db_fd(db), error;
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
@@ -110,18 +161,12 @@ static int preallocate(struct db *db, uint64_t octets, const char *path, struct 
 	/* blocks, not only the length: a sparse file of the right length came from a copy */
 	if ((uint64_t)st.st_size >= octets && (uint64_t)st.st_blocks * 512 >= octets)
 		return 0;
-	if (FAULT("create.allocate"))
-		errno = ENOSPC;
-	else
-		errno = posix_fallocate(fd, 0, (off_t)octets);
-	if (errno != 0) {
-		char what[80];
-		int error = errno;
-
-		snprintf(what, sizeof(what), "cannot take its %llu MiB from the disk",
-			 (unsigned long long)(octets >> 20));
-		errno = error;
-		return failed(why, what, path);
+	error = FAULT("create.allocate") ? ENOSPC : posix_fallocate(fd, 0, (off_t)octets);
+	if (error != 0) {
+		/* what it got goes back, or the next start would take the file to be that large */
+		if ((uint64_t)st.st_size < octets && ftruncate(fd, st.st_size) < 0)
+			return failed(why, "ftruncate", path);
+		return no_room(error, octets, path, why);
 	}
 	if (fsync(fd) < 0)
 		return failed(why, "fsync", path);
@@ -211,6 +256,7 @@ void env_kept(const char *what, uint64_t asked, uint64_t stands, struct why *why
 
 int env_open(const struct create *create, struct db **ret, struct why *why)
 {
+	const struct env_want want = { create->name, create->db.map_size };
 	struct why untried = { 0 };
 	struct db *db = NULL;
 	char path[PATH_LEN];
@@ -222,7 +268,9 @@ int env_open(const struct create *create, struct db **ret, struct why *why)
 	r = env_filesystem(create->parent, &untried);
 	if (r < 0)
 		return why_set(why, r, "%s", untried.words);
-	r = make_if_missing(create, path, why);
+	r = env_room(create->parent, &want, 1, why);
+	if (r == 0)
+		r = make_if_missing(create, path, why);
 	if (r == 0)
 		r = db_open(path, &create->db, &db, why);
 	if (r == 0)

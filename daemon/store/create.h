@@ -22,6 +22,17 @@ struct create {
  * NX_ENOMEM; NX_ELOCKED
  */
 int env_open(const struct create *create, struct db **ret, struct why *why);
+/*
+ * env_room - has the file system of parent what all of these do not have of it yet? Asked before
+ * anything is taken: a disk that is too small would else be filled to its end, at each start, and
+ * the first of two would keep its share.
+ * returns  0; NX_EFULL
+ */
+struct env_want {
+	const char *name; /* as in struct create */
+	uint64_t octets;  /* map_size */
+};
+int env_room(const char *parent, const struct env_want *wants, size_t n, struct why *why);
 /* octets of the file in folder dir; 0: there is none */
 uint64_t env_octets(const char *dir);
 /* words for store_event: what of the store keeps its size, though a smaller one is asked for */

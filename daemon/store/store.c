@@ -1,11 +1,14 @@
 #include "store/store_priv.h"
 
 #include "base/clock.h"
+#include "store/create.h"
 #include "store/lock.h"
+#include "store/marks.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define READER_BATCH 8 /* answers of 256 KiB are not kept back for many others */
 
@@ -163,6 +166,17 @@ static int open_items(struct store *store, uint64_t size, struct why *why)
 	return items_open(&conf, &store->items, why);
 }
 
+/* the octets of the map that an environment of that size will have */
+static uint64_t map_octets(const struct store *store, const char *name, uint64_t size)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	char dir[PATH_MAX];
+	bool kept;
+
+	snprintf(dir, sizeof(dir), "%.4000s/%s", store->directory, name);
+	return marks_standing(size, page, env_octets(dir), &kept).map * page;
+}
+
 static int open_environments(struct store *store, struct why *why)
 {
 	uint64_t items = store->conf.size / 100 * store->conf.items_share_pct;
@@ -172,8 +186,14 @@ static int open_environments(struct store *store, struct why *why)
 				      .unused = on_unused,
 				      .doomed = on_doomed,
 				      .arg = store };
-	int r = open_items(store, items, why);
+	const struct env_want wants[] = {
+		{ "items", map_octets(store, "items", items) },
+		{ "photos", map_octets(store, "photos", photos.size) },
+	};
+	int r = env_room(store->directory, wants, 2, why);
 
+	if (r == 0)
+		r = open_items(store, items, why);
 	if (r < 0)
 		return r;
 	photos.items = items_db(store->items);

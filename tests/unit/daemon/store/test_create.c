@@ -2,10 +2,33 @@
 #include "base/fault.h"
 #include "items_fixture.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
+
+/* ---- a disk of our own size, in front of the real one */
+static uint64_t disk_free = INT64_MAX; /* what it says */
+static off_t disk_gives = -1;          /* octets of a file, then it is full; -1: all */
+static unsigned disk_asked;            /* to allocate */
+
+int statvfs(const char *path, struct statvfs *ret)
+{
+	(void)path;
+	*ret = (struct statvfs){ .f_frsize = 512, .f_blocks = 1 << 30 };
+	ret->f_bfree = ret->f_bavail = disk_free / 512;
+	return 0;
+}
+
+int posix_fallocate(int fd, off_t from, off_t n)
+{
+	disk_asked++;
+	if (disk_gives < 0 || n <= disk_gives)
+		return fallocate(fd, 0, from, n) < 0 ? errno : 0;
+	return fallocate(fd, 0, from, disk_gives) < 0 ? errno : ENOSPC;
+}
 
 static int fx_bare(void **state) /* nothing opened yet */
 {
@@ -13,6 +36,9 @@ static int fx_bare(void **state) /* nothing opened yet */
 
 	if (fx == NULL)
 		return -1;
+	disk_free = INT64_MAX;
+	disk_gives = -1;
+	disk_asked = 0;
 	fx_folder(fx);
 	fx_conf(fx);
 	*state = fx;
@@ -96,6 +122,90 @@ static void it_grows_at_a_start(void **state)
 	assert_true(st.st_size == 96 << 20);
 	items_state(fx->items, &shown);
 	assert_true(shown.items_octets == 64 << 20);
+	assert_int_equal(fx_put(fx, .uri = "urn:a").result, RESULT_DUPLICATE);
+	assert_null(fx_told(fx, STORE_SIZE));
+}
+
+/* nothing is taken of a disk that is too small: others live there, and each start would try */
+static void a_disk_that_is_too_small_is_left_alone(void **state)
+{
+	struct fx *fx = *state;
+	struct stat st;
+	struct why why;
+
+	disk_free = (64 << 20) - 512;
+	assert_int_equal(code_of_open(fx, &why), NX_EFULL);
+	assert_int_equal(disk_asked, 0);
+	assert_non_null(strstr(why.words, "cannot take its 64 MiB from the disk"));
+	assert_non_null(strstr(why.words, "No space left on device"));
+	assert_int_equal(stat(fx->items_dir, &st), -1);
+	disk_free = 64 << 20;
+	assert_int_equal(fx_open(fx), 0);
+	items_close(&fx->items);
+	disk_free = 0; /* it has all that it needs */
+	assert_int_equal(fx_open(fx), 0);
+	items_close(&fx->items);
+	fx->conf.size = 64 << 20;
+	disk_free = (32 << 20) - (1 << 20);
+	disk_asked = 0;
+	assert_int_equal(code_of_open(fx, &why), NX_EFULL);
+	assert_int_equal(disk_asked, 0);
+	disk_free = 32 << 20;
+	assert_int_equal(fx_open(fx), 0);
+}
+
+/* what an interrupted creation took is ours, and both are asked for before the first is made */
+static void both_have_room_or_neither_is_made(void **state)
+{
+	static const struct env_want wants[] = { { "items", 64 << 20 }, { "photos", 32 << 20 } };
+	struct fx *fx = *state;
+	struct why why = { 0 };
+	char path[400];
+	int fd;
+
+	disk_free = (96 << 20) - 512;
+	assert_int_equal(env_room(fx->dir, wants, 1, &why), 0);
+	assert_int_equal(env_room(fx->dir, wants, 2, &why), NX_EFULL);
+	assert_non_null(strstr(why.words, "cannot take its 96 MiB"));
+	path_of(fx, path, "photos.new");
+	assert_int_equal(mkdir(path, 0700), 0);
+	path_of(fx, path, "photos.new/data.mdb");
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(fallocate(fd, 0, 0, 1 << 20), 0);
+	close(fd);
+	assert_int_equal(env_room(fx->dir, wants, 2, &why), 0);
+	assert_int_equal(unlink(path), 0);
+	path_of(fx, path, "photos.new");
+	assert_int_equal(rmdir(path), 0);
+}
+
+/* the disk said that it had room, and somebody else took it */
+static void what_a_refused_allocation_took_goes_back(void **state)
+{
+	struct fx *fx = *state;
+	struct stat st;
+	struct why why;
+	char path[400];
+
+	disk_gives = 40 << 20;
+	assert_int_equal(code_of_open(fx, &why), NX_EFULL);
+	path_of(fx, path, "items.new");
+	assert_int_equal(stat(path, &st), -1);
+	disk_gives = -1;
+	assert_int_equal(fx_open(fx), 0);
+	fx_put(fx, .uri = "urn:a");
+	items_close(&fx->items);
+	fx->conf.size = 64 << 20;
+	disk_gives = 80 << 20;
+	assert_int_equal(code_of_open(fx, &why), NX_EFULL);
+	assert_non_null(strstr(why.words, "cannot take its 96 MiB"));
+	path_of(fx, path, "items/data.mdb");
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_size == 64 << 20);
+	assert_in_range(st.st_blocks * 512, 64 << 20, 65 << 20);
+	fx->conf.size = 32 << 20;
+	assert_int_equal(fx_open(fx), 0);
 	assert_int_equal(fx_put(fx, .uri = "urn:a").result, RESULT_DUPLICATE);
 	assert_null(fx_told(fx, STORE_SIZE));
 }
@@ -407,6 +517,9 @@ int main(void)
 		T(leftovers_are_removed),
 		T(an_empty_folder_is_taken_a_robbed_one_is_not),
 		T(it_grows_at_a_start),
+		T(a_disk_that_is_too_small_is_left_alone),
+		T(both_have_room_or_neither_is_made),
+		T(what_a_refused_allocation_took_goes_back),
 		T(it_never_shrinks_and_says_so),
 		T(a_reader_that_died_is_let_go),
 		T(one_path_is_opened_once),
