@@ -107,11 +107,23 @@ static bool is_any(const struct store_req *req)
 	return true;
 }
 
-/* is what is left to others what is fair? Kills have a ceiling of their own */
-static bool is_fair(const struct items *items, const struct store_put *put, uint64_t left)
+/*
+ * Is what is left to others what is fair? A flash that is over its partner's share may go into what
+ * is kept for flashes, where its partner has a share as well: so that a flood of them shuts out
+ * nobody's routine items. Kills have a ceiling of their own
+ */
+static bool is_fair(const struct items *items, struct store_put *put, uint64_t pages)
 {
-	return !items_at_mark(items) || facts_kill(put->facts) ||
-	       fair_allows(&items->fair, put->partner, put_pages_likely(put), left);
+	unsigned likely = put_pages_likely(put);
+
+	put->urgent = false;
+	if (!items_at_mark(items) || facts_kill(put->facts) ||
+	    fair_allows(&items->fair, put->partner, likely, items_left(items, MARK_ROUTINE, pages)))
+		return true;
+	put->urgent =
+		facts_lane(put->facts) == LANE_FLASH &&
+		fair_allows(&items->urgent, put->partner, likely, items_left_urgent(items, pages));
+	return put->urgent;
 }
 
 /* its worst case fits under its mark beside what was taken before it */
@@ -121,23 +133,41 @@ static int admit(struct batch *batch, struct store_req *req)
 
 	if (!items_room(batch->items, mark_of(req), pages))
 		return why_set(&req->why, NX_EFULL, "the store is nearly full");
-	if (is_put(req) && !is_fair(batch->items, (const struct store_put *)req,
-				    items_left(batch->items, mark_of(req), batch->pages)))
+	if (is_put(req) && !is_fair(batch->items, (struct store_put *)req, batch->pages))
 		return why_set(&req->why, NX_EFULL,
 			       "the store is nearly full, and what is left is for others too");
 	batch->pages = pages;
 	return 0;
 }
 
-/* who took of what is left */
-static void account(struct batch *batch, const struct store_req *list, choose_fn *choose, bool one)
+static bool took_room(const struct store_req *req, choose_fn *choose)
 {
-	for (; list != NULL; list = one ? NULL : list->next) {
-		const struct store_put *put = (const struct store_put *)list;
+	const struct store_put *put = (const struct store_put *)req;
 
-		if (is_put(list) && choose(list) && put->receipt != NULL &&
-		    receipt_result(put->receipt) != RESULT_DUPLICATE) /* that took nothing */
-			fair_took(&batch->items->fair, put->partner, put_pages_likely(put));
+	return is_put(req) && choose(req) && put->receipt != NULL &&
+	       receipt_result(put->receipt) != RESULT_DUPLICATE;
+}
+
+/* who took of what is left; grown: by so many pages, trees and all */
+static void account(struct items *items, const struct store_req *list, choose_fn *choose, bool one,
+		    uint64_t grown)
+{
+	const struct store_req *end = one ? list->next : NULL;
+	uint64_t likely = 0;
+
+	for (const struct store_req *req = list; req != end; req = req->next)
+		if (took_room(req, choose))
+			likely += put_pages_likely((const struct store_put *)req);
+	for (const struct store_req *req = list; req != end; req = req->next) {
+		const struct store_put *put = (const struct store_put *)req;
+		uint64_t pages;
+
+		if (!took_room(req, choose))
+			continue;
+		pages = put_pages_likely(put);
+		if (grown > likely)
+			pages = (pages * grown + likely - 1) / likely;
+		fair_took(put->urgent ? &items->urgent : &items->fair, put->partner, pages);
 	}
 }
 
@@ -146,10 +176,11 @@ static void account(struct batch *batch, const struct store_req *list, choose_fn
 static int run(struct items *items, struct store_req *list, choose_fn *choose, bool one)
 {
 	struct batch batch = { .items = items, .pages = BATCH_PAGES };
+	uint64_t zone = items_zone(items), now;
 	struct txn txn;
 	int r;
 
-	fair_fit(&items->fair, items_zone(items));
+	fair_fit_both(&items->fair, &items->urgent, zone);
 	items_begin(items, &txn);
 	for (struct store_req *req = list; req != NULL && txn.r == 0;
 	     req = one ? NULL : req->next) {
@@ -160,8 +191,9 @@ static int run(struct items *items, struct store_req *list, choose_fn *choose, b
 			handle(items, &txn, req);
 	}
 	r = items_end(items, &txn);
-	if (r == 0 && items_at_mark(items))
-		account(&batch, list, choose, one);
+	now = items_zone(items);
+	if (r == 0 && now > 0)
+		account(items, list, choose, one, now > zone ? now - zone : 0);
 	return r;
 }
 

@@ -43,12 +43,19 @@ void fair_took(struct fair *fair, uint32_t partner, uint64_t pages)
 	taken->pages += pages;
 }
 
-void fair_fit(struct fair *fair, uint64_t zone)
+uint64_t fair_sum(const struct fair *fair)
 {
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < fair->n; i++)
 		sum += fair->of[i].pages;
+	return sum;
+}
+
+void fair_fit(struct fair *fair, uint64_t zone)
+{
+	uint64_t sum = fair_sum(fair);
+
 	if (zone == 0)
 		fair->n = 0;
 	if (sum <= zone)
@@ -56,6 +63,17 @@ void fair_fit(struct fair *fair, uint64_t zone)
 	for (unsigned i = 0; i < fair->n; i++)
 		fair->of[i].pages =
 			(uint64_t)((double)fair->of[i].pages * (double)zone / (double)sum);
+}
+
+void fair_fit_both(struct fair *a, struct fair *b, uint64_t zone)
+{
+	uint64_t sum = fair_sum(a), both = sum + fair_sum(b), share;
+
+	if (zone > 0 && both <= zone)
+		return;
+	share = both == 0 ? 0 : (uint64_t)((double)zone * (double)sum / (double)both);
+	fair_fit(a, share);
+	fair_fit(b, zone - share);
 }
 
 void fair_done(struct fair *fair)

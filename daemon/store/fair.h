@@ -25,6 +25,9 @@ struct fair {
 bool fair_allows(const struct fair *fair, uint32_t partner, uint64_t pages, uint64_t left);
 /* it took them. Out of memory: they count for nobody */
 void fair_took(struct fair *fair, uint32_t partner, uint64_t pages);
+uint64_t fair_sum(const struct fair *fair); /* taken by all */
 /* so many pages of the zone are in use now: more cannot have been taken. 0: all is forgotten */
 void fair_fit(struct fair *fair, uint64_t zone);
+/* the same of two that are taken from one zone */
+void fair_fit_both(struct fair *a, struct fair *b, uint64_t zone);
 void fair_done(struct fair *fair); /* frees */

@@ -234,6 +234,7 @@ void items_close(struct items **items)
 	tend_free(*items);
 	fresh_free(*items);
 	fair_done(&(*items)->fair);
+	fair_done(&(*items)->urgent);
 	subdir_free(&(*items)->subs);
 	db_close(&(*items)->db);
 	pthread_mutex_destroy(&(*items)->lock);

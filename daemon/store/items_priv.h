@@ -59,6 +59,7 @@ struct items {
 	bool wall_written;        /* by the open transaction */
 	uint64_t used_pages;      /* after the last commit */
 	struct fair fair;         /* who took what is left, at the mark */
+	struct fair urgent;       /* who took what is kept for flashes: no routine item's room */
 	struct receipt *drafts;   /* what the puts of this transaction will be answered with */
 	struct items_note *notes, **notes_end;
 	struct subdir *subs_next; /* what DEFINE or FORGET made; becomes subs at the commit */
@@ -139,6 +140,8 @@ bool items_room(const struct items *items, enum mark mark, uint64_t pages);
 uint64_t items_zone(const struct items *items);
 /* how many are left up to the mark, when so many more are used */
 uint64_t items_left(const struct items *items, enum mark mark, uint64_t pages);
+/* ... of what is kept for flashes */
+uint64_t items_left_urgent(const struct items *items, uint64_t pages);
 
 /* -- stories.c: the rows of T_STORIES as they stand; retire.c walks them by age */
 struct identity_row {

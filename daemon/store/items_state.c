@@ -130,9 +130,17 @@ void items_usage_fake(struct items *items, unsigned percent)
 	}
 }
 
+/* what flashes took of their own pages leaves routine items theirs */
+static uint64_t counts_for(const struct items *items, enum mark mark)
+{
+	uint64_t used = used_pages(items), urgent = fair_sum(&items->urgent);
+
+	return mark != MARK_ROUTINE ? used : used > urgent ? used - urgent : 0;
+}
+
 bool items_room(const struct items *items, enum mark mark, uint64_t pages)
 {
-	return marks_room(&items->marks, mark, used_pages(items), pages);
+	return marks_room(&items->marks, mark, counts_for(items, mark), pages);
 }
 
 uint64_t items_zone(const struct items *items)
@@ -147,9 +155,18 @@ bool items_at_mark(const struct items *items)
 
 uint64_t items_left(const struct items *items, enum mark mark, uint64_t pages)
 {
-	uint64_t used = used_pages(items) + pages, most = marks_pages(&items->marks, mark);
+	uint64_t used = counts_for(items, mark) + pages, most = marks_pages(&items->marks, mark);
 
 	return used < most ? most - used : 0;
+}
+
+uint64_t items_left_urgent(const struct items *items, uint64_t pages)
+{
+	uint64_t kept = marks_pages(&items->marks, MARK_FLASH) -
+			marks_pages(&items->marks, MARK_ROUTINE),
+		 used = fair_sum(&items->urgent) + pages;
+
+	return used < kept ? kept - used : 0;
 }
 
 struct db *items_db(struct items *items)

@@ -167,6 +167,7 @@ struct store_put {
 	unsigned kills_per_day;
 	int64_t received_ms;           /* wall */
 	const struct receipt *receipt; /* good in done() */
+	bool urgent;                   /* the writer's: of what is kept for flashes, at the mark */
 };
 enum settle_how {
 	SETTLE_ACKED,

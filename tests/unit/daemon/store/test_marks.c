@@ -124,14 +124,24 @@ static void what_is_freed_is_given_back(void **state)
 	fair_done(&fair);
 }
 
-static struct given give(struct fx *fx, uint32_t partner, unsigned n)
+static struct given give_as(struct fx *fx, uint32_t partner, unsigned n, int urgency)
 {
 	static char document[30000];
 	char uri[32];
 
 	snprintf(uri, sizeof(uri), "urn:%u:%u", partner, n);
 	memset(document, 'x', sizeof(document) - 1);
-	return fx_put(fx, .uri = uri, .partner = partner, .document = document);
+	return fx_put(fx, .uri = uri, .partner = partner, .document = document, .urgency = urgency);
+}
+
+static struct given give(struct fx *fx, uint32_t partner, unsigned n)
+{
+	return give_as(fx, partner, n, 5);
+}
+
+static struct given give_flash(struct fx *fx, uint32_t partner, unsigned n)
+{
+	return give_as(fx, partner, n, 1);
 }
 
 /* everything is owed, so nothing can be retired: one partner floods, another comes with a story */
@@ -154,6 +164,28 @@ static void a_flood_does_not_fill_the_store_for_others(void **state)
 	assert_int_equal(give(fx, 3, 0).code, 0);
 }
 
+/* the same with flashes: they have pages of their own, and take no more of the others' */
+static void a_flood_of_flashes_leaves_room_for_routine_items(void **state)
+{
+	struct fx *fx = *state;
+	struct given given = { 0 };
+	unsigned n = 0, routine;
+
+	while (given.code == 0 && n < 5000)
+		given = give(fx, 1, n++);
+	routine = n;
+	for (given.code = 0; given.code == 0 && n < 5000;)
+		given = give_flash(fx, 1, n++);
+	assert_int_equal(given.code, NX_EFULL);
+	assert_in_range(n - routine, 10, 5000); /* flashes pass what is full for routine items */
+	for (unsigned i = 0; i < 4; i += 2) {
+		assert_int_equal(give(fx, 2, i).code, 0);
+		assert_int_equal(give_flash(fx, 2, i + 1).code, 0);
+	}
+	assert_int_equal(give_flash(fx, 1, n).code, NX_EFULL);
+	assert_int_equal(give(fx, 3, 0).code, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +197,8 @@ int main(void)
 		cmocka_unit_test(two_leave_some_too),
 		cmocka_unit_test(what_is_freed_is_given_back),
 		cmocka_unit_test_setup_teardown(a_flood_does_not_fill_the_store_for_others,
+						fx_setup, fx_teardown),
+		cmocka_unit_test_setup_teardown(a_flood_of_flashes_leaves_room_for_routine_items,
 						fx_setup, fx_teardown),
 	};
 

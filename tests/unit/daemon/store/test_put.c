@@ -329,7 +329,7 @@ static void marks_leave_room_for_flash(void **state)
 	struct store_state shown = { 0 };
 	struct given given;
 	char uri[32];
-	unsigned n = 0, flash = 0;
+	unsigned n = 0, flash = 0, percent;
 
 	big_document(document, sizeof(document));
 	do {
@@ -339,6 +339,7 @@ static void marks_leave_room_for_flash(void **state)
 	assert_int_equal(given.code, NX_EFULL);
 	items_state(fx->items, &shown);
 	assert_in_range(shown.items_percent, 90, 95);
+	percent = shown.items_percent;
 	do {
 		snprintf(uri, sizeof(uri), "urn:flash:%u", flash++);
 		given = fx_put(fx, .uri = uri, .document = document, .urgency = 1);
@@ -346,7 +347,7 @@ static void marks_leave_room_for_flash(void **state)
 	assert_int_equal(given.code, NX_EFULL);
 	assert_true(flash > 1);
 	items_state(fx->items, &shown);
-	assert_in_range(shown.items_percent, 96, 99);
+	assert_in_range(shown.items_percent, percent + 2, 99); /* its share of four per cent */
 }
 
 static void a_faked_figure_counts(void **state)
