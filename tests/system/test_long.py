@@ -26,6 +26,6 @@ def test_torture():
 def test_soak():
     """a store at its ceilings. Memory needs its minutes to be flat, so that is the long run's affair"""
     faults = [words for words in soak.soak(16 * SLOW, seeded(), pace=150 / SLOW, size="16MiB")
-              if not words.startswith(("anon_kb", "rss_kb"))]
+              if not words.startswith(("anon_kb", "mapped_kb"))]
     if faults:
         raise Failed("; ".join(faults[:5]))
