@@ -220,8 +220,8 @@ static int read_in(const char *folder, const char *name, uint8_t **ret, size_t *
 
 static int read_envelope(const char *folder, struct envelope *ret, struct why *why)
 {
-	uint8_t *octets;
-	size_t n;
+	uint8_t *octets = NULL;
+	size_t n = 0;
 	int r = read_in(folder, "envelope.json", &octets, &n, why);
 
 	if (r == 0)

@@ -158,7 +158,7 @@ static void account(struct items *items, const struct store_req *list, choose_fn
 	for (const struct store_req *req = list; req != end; req = req->next)
 		if (took_room(req, choose))
 			likely += put_pages_likely((const struct store_put *)req);
-	for (const struct store_req *req = list; req != end; req = req->next) {
+	for (const struct store_req *req = list; likely > 0 && req != end; req = req->next) {
 		const struct store_put *put = (const struct store_put *)req;
 		uint64_t pages;
 

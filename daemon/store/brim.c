@@ -48,8 +48,8 @@ static unsigned next_by_partner(const struct subdir *subdir, unsigned i)
 	unsigned n = subdir->n, best = n;
 
 	for (unsigned j = 0; j < n; j++) {
-		bool after = i == n || subs[j].partner > subs[i].partner ||
-			     (subs[j].partner == subs[i].partner && j > i);
+		bool after = i == n || (j > i && subs[j].partner == subs[i].partner) ||
+			     subs[j].partner > subs[i].partner;
 
 		if (after && (best == n || subs[j].partner < subs[best].partner))
 			best = j;
