@@ -100,6 +100,19 @@ static int read_parts(struct outbox *o, const char *file, const struct story *st
 	return 0;
 }
 
+/* how its making ended: handed over, or freed with words */
+static int outcome(struct outbox *o, int r, struct outbox **ret, struct why *why)
+{
+	if (r >= 0) {
+		*ret = o;
+		return 0;
+	}
+	if (r == NX_ENOMEM)
+		why_set(why, r, "out of memory");
+	outbox_free(&o);
+	return r;
+}
+
 static char *copy_of(struct slice s)
 {
 	return strndup(s.n == 0 ? "" : (const char *)s.p, s.n);
@@ -146,18 +159,11 @@ static int from_document(const char *file, const char *folder_of, uint8_t *docum
 		r = read_parts(o, folder_of, &story, told, why);
 	if (r == 0)
 		r = seal(o, channel, told, why);
-	if (r < 0)
-		goto out;
-	*ret = o;
-	o = NULL;
 out:
-	if (r == NX_ENOMEM)
-		why_set(why, r, "out of memory");
-	outbox_free(&o);
 	free(told);
 	if (known)
 		story_done(&story);
-	return r;
+	return outcome(o, r, ret, why);
 }
 
 static int from_picture(const char *file, const struct picture *picture, const char *channel,
@@ -190,16 +196,9 @@ static int from_picture(const char *file, const struct picture *picture, const c
 	}
 	o->document_n = buf_steal(&document, &o->document);
 	r = seal(o, channel, &told, why);
-	if (r < 0)
-		goto out;
-	*ret = o;
-	o = NULL;
 out:
-	if (r == NX_ENOMEM)
-		why_set(why, r, "out of memory");
 	buf_done(&document);
-	outbox_free(&o);
-	return r;
+	return outcome(o, r, ret, why);
 }
 
 /* ---- a folder that subscribe wrote; it may have come here in a stranger's archive, so no link in
@@ -302,16 +301,9 @@ static int from_folder(const char *folder, const char *channel, struct outbox **
 		r = read_received(o, folder, &envelope, why);
 	if (r == 0)
 		r = envelope_relay(&envelope, channel, &o->envelope, &o->envelope_n);
-	if (r < 0)
-		goto out;
-	*ret = o;
-	o = NULL;
 out:
-	if (r == NX_ENOMEM)
-		why_set(why, r, "out of memory");
-	outbox_free(&o);
 	envelope_done(&envelope);
-	return r;
+	return outcome(o, r, ret, why);
 }
 
 int outbox_file(const char *file, const char *channel, struct outbox **ret, struct why *why)

@@ -109,8 +109,8 @@ static bool is_any(const struct store_req *req)
 
 /*
  * Is what is left to others what is fair? A flash that is over its partner's share may go into what
- * is kept for flashes, where its partner has a share as well: so that a flood of them shuts out
- * nobody's routine items. Kills have a ceiling of their own
+ * is kept for flashes, where its partner has a share as well: so that a flood of them takes no
+ * routine item's room. Kills have a ceiling of their own
  */
 static bool is_fair(const struct items *items, struct store_put *put, uint64_t pages)
 {
