@@ -173,7 +173,7 @@ static int from_picture(const char *file, const struct picture *picture, const c
 	struct outbox *o = outbox_new(file, 1);
 	struct envelope_part told = { 0 };
 	struct buf document;
-	char name[FILE_NAME_MAX_], *path = strdup(file), hex[65];
+	char name[FILE_NAME_MAX_], *path = strdup(file), hex[65], uri[96];
 	int r = NX_ENOMEM;
 
 	buf_init(&document, 64 << 10);
@@ -188,9 +188,9 @@ static int from_picture(const char *file, const struct picture *picture, const c
 	if (r < 0)
 		goto out;
 	hex_of(told.sha256, 32, hex);
+	snprintf(uri, sizeof(uri), "urn:newsx:picture:sha256:%s", hex);
 	if (picture_document(&document, picture, told.sha256, told.size, name) < 0 ||
-	    asprintf(&o->uri, "urn:newsx:picture:sha256:%s", hex) < 0 ||
-	    (o->version = strdup("1")) == NULL) {
+	    (o->uri = strdup(uri)) == NULL || (o->version = strdup("1")) == NULL) {
 		r = NX_ENOMEM;
 		goto out;
 	}
