@@ -58,6 +58,12 @@ static int flush_name(int dir)
 	return r;
 }
 
+static int partial_failed(const char *out, struct why *why)
+{
+	return why_set(why, NX_ESYS, "cannot use %s/.partial: %s", out,
+		       errno == ELOOP || errno == ENOTDIR ? "it is not a folder" : strerror(errno));
+}
+
 int inbox_open(const char *out, struct inbox *ret, struct why *why)
 {
 	int64_t oldest_s = clock_wall_ms() / 1000 - INBOX_PARTIAL_DAYS * 86400L;
@@ -75,9 +81,7 @@ int inbox_open(const char *out, struct inbox *ret, struct why *why)
 	}
 	ret->partial = folder_make(ret->dir, ".partial");
 	if (ret->partial < 0) {
-		why_set(why, NX_ESYS, "cannot use %s/.partial: %s", out,
-			errno == ELOOP || errno == ENOTDIR ? "it is not a folder"
-							   : strerror(errno));
+		partial_failed(out, why);
 		inbox_close(ret);
 		return NX_ESYS;
 	}
@@ -98,18 +102,32 @@ static char *above(const char *out)
 	return n == 0 ? strdup(".") : strndup(out, n);
 }
 
+static int try_there(const char *out, struct why *why)
+{
+	struct inbox inbox = { .dir = open(out, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+			       .partial = -1 };
+	int r = 0;
+
+	if (inbox.dir < 0)
+		return why_set(why, NX_ESYS, "cannot open the folder %s: %s", out, strerror(errno));
+	inbox.partial = folder_open(inbox.dir, ".partial");
+	if (inbox.partial < 0 && errno != ENOENT)
+		r = partial_failed(out, why);
+	else if (faccessat(inbox.dir, ".", W_OK | X_OK, AT_EACCESS) < 0)
+		r = why_set(why, NX_ESYS, "cannot write in the folder %s: %s", out,
+			    strerror(errno));
+	inbox_close(&inbox);
+	return r;
+}
+
 int inbox_try(const char *out, struct why *why)
 {
-	struct inbox inbox;
 	struct stat st;
 	char *parent;
 	int r;
 
-	if (lstat(out, &st) == 0 || errno != ENOENT) {
-		r = inbox_open(out, &inbox, why);
-		inbox_close(&inbox);
-		return r;
-	}
+	if (lstat(out, &st) == 0 || errno != ENOENT)
+		return try_there(out, why);
 	parent = above(out);
 	if (parent == NULL)
 		return why_set(why, NX_ESYS, "out of memory");

@@ -72,7 +72,19 @@ static void a_try_makes_nothing(void **state)
 	write_text("file", "x");
 	assert_int_equal(inbox_try("file", &why), NX_ESYS);
 	assert_string_equal(why.words, "cannot open the folder file: Not a directory");
+	/* nor in a folder that is there, where it says what is in the way */
+	write_text("above/.incoming-1", "x");
 	assert_int_equal(inbox_try("above", &why), 0);
+	assert_false(is_there("above/.partial"));
+	assert_true(is_there("above/.incoming-1"));
+	assert_int_equal(symlink("..", "above/.partial"), 0);
+	assert_int_equal(inbox_try("above", &why), NX_ESYS);
+	assert_string_equal(why.words, "cannot use above/.partial: it is not a folder");
+	unlink("above/.partial");
+	chmod("above", 0555);
+	/* root may write all the same */
+	assert_int_equal(inbox_try("above", &why), geteuid() == 0 ? 0 : NX_ESYS);
+	chmod("above", 0755);
 }
 
 int main(void)
