@@ -18,7 +18,7 @@
 
 static const char usage_text[] =
 	"usage: newsxctl key new --name NAME --out DIR\n"
-	"       newsxctl key pin FILE.crt\n"
+	"       newsxctl key pin FILE.crt | DIR/NAME\n"
 	"       newsxctl publish --server HOST:PORT --server-pin PIN --identity DIR/NAME\n"
 	"                        [--channel CHANNEL] [--state FILE] [--json]\n"
 	"                        FILE...\n"
@@ -184,7 +184,7 @@ static int key_pin_command(int argc, char **argv)
 	struct pin pin;
 
 	if (argc != 2)
-		return usage_error("key pin wants one FILE.crt", "");
+		return usage_error("key pin wants one FILE.crt or DIR/NAME", "");
 	if (key_pin_of_file(argv[1], &pin, &why) < 0) {
 		report_words("%s", why.words);
 		return 2;

@@ -32,7 +32,7 @@ static const char usage_words[] =
 	"usage: newsxd --config FILE [--check | --owed [--json] | --verify-store |\n"
 	"              --clock-ok | --forget-subscription NAME |\n"
 	"              --backup DIR [--rate MIB] | --restore DIR | --convert]\n"
-	"       newsxd --defaults | --version\n";
+	"       newsxd --defaults | --version | --help\n";
 
 static int complain(const char *what, const struct why *why, int status)
 {

@@ -7,7 +7,7 @@ import subprocess
 
 from cases import check, holds
 from container import in_a_container
-from kit import NEWSXD, ROOT, WAIT_S, Key
+from kit import NEWSXCTL, NEWSXD, ROOT, WAIT_S, Key
 from manual import blocks, commands, commands_of
 from test_systemd import build
 
@@ -248,6 +248,17 @@ def test_the_examples_of_the_configuration_are_configurations(tmp="/tmp/newsxd-m
         holds("from-ttxvn" in checked(tmp, "example.conf"), "conf/newsxd.conf")
     finally:
         shutil.rmtree(tmp)
+
+
+def test_usage_and_synopsis_say_the_same():
+    if shutil.which("mandoc") is None:
+        print("SKIP")
+        return
+    for program, page in ((NEWSXD, "newsxd.8"), (NEWSXCTL, "newsxctl.1")):
+        shown = subprocess.check_output(["mandoc", "-T", "ascii", os.path.join(ROOT, "man", page)], text=True)
+        synopsis = re.search(r"^SYNOPSIS\n(.*?)^\S", re.sub(".\b", "", shown), re.M | re.S).group(1)
+        usage = re.search(r"^usage:(( .*\n)+)", subprocess.check_output([program, "--help"], text=True)).group(1)
+        check(" ".join(usage.lower().replace("file...", "file ...").split()), " ".join(synopsis.split()), page)
 
 
 def test_the_readme_by_hand():
