@@ -7,20 +7,20 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static int folder_len(const char *file)
+size_t beside_folder(const char *file)
 {
 	const char *slash = file == NULL ? NULL : strrchr(file, '/');
 
-	return slash == NULL ? 0 : (int)(slash - file + 1);
+	return slash == NULL ? 0 : (size_t)(slash - file) + 1;
 }
 
 /* as the href has it, else with its %XX read */
 static char *path_of(const char *file, const char *href)
 {
-	int folder_n = folder_len(file);
+	size_t folder_n = beside_folder(file);
 	char *path = NULL, *to;
 
-	if (asprintf(&path, "%.*s%s", folder_n, folder_n ? file : "", href) < 0)
+	if (asprintf(&path, "%.*s%s", (int)folder_n, folder_n ? file : "", href) < 0)
 		return NULL;
 	if (access(path, F_OK) == 0 || strchr(href, '%') == NULL)
 		return path;
@@ -70,7 +70,7 @@ int beside_find(const char *file, const char *href, char **ret, struct why *why)
 	path = path_of(file, href);
 	if (path == NULL)
 		return why_set(why, NX_ENOMEM, "out of memory");
-	if (climbs(path + folder_len(file))) {
+	if (climbs(path + beside_folder(file))) {
 		why_set(why, NX_ENOENT,
 			"%s lies outside the folder of the document: only files beside or beneath "
 			"it are sent",

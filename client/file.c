@@ -3,33 +3,56 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define BLOCK (256 << 10)
 
-int file_open(const char *path, enum file_links links, struct stat *ret, struct why *why)
+/* O_NONBLOCK: a FIFO with nobody behind it must not hold us */
+#define OPEN_AS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+
+static int open_beyond(const char *path, size_t given)
 {
-	/* O_NONBLOCK: a FIFO with nobody behind it must not hold us */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY |
-				    (links == FILE_NO_LINK ? O_NOFOLLOW : 0));
+	struct open_how how = { .flags = OPEN_AS, .resolve = RESOLVE_NO_SYMLINKS };
+	char *folder = strndup(path, given);
+	int dir = AT_FDCWD, fd = -1, saved;
+
+	if (folder != NULL && given > 0)
+		dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (folder != NULL && (given == 0 || dir >= 0))
+		fd = (int)syscall(SYS_openat2, dir, path + given, &how, sizeof(how));
+	saved = errno;
+	if (dir >= 0)
+		close(dir);
+	free(folder);
+	errno = saved;
+	return fd;
+}
+
+int file_open(const char *path, size_t given, struct stat *ret, struct why *why)
+{
+	bool all = given >= strlen(path);
+	int fd = all ? open(path, OPEN_AS) : open_beyond(path, given);
 
 	if (fd >= 0 && fstat(fd, ret) == 0 && S_ISREG(ret->st_mode))
 		return fd;
 	why_set(why, NX_ENOENT, "cannot read %s: %s", path,
-		fd >= 0                                   ? "it is not a regular file"
-		: errno == ELOOP && links == FILE_NO_LINK ? "it is a symbolic link"
-							  : strerror(errno));
+		fd >= 0 ? "it is not a regular file"
+		: errno == ELOOP && !all
+			? "a symbolic link leads there, and none is followed"
+			: strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return -1;
 }
 
-int file_all(const char *path, enum file_links links, size_t most, uint8_t **ret, size_t *ret_n,
+int file_all(const char *path, size_t given, size_t most, uint8_t **ret, size_t *ret_n,
 	     struct why *why)
 {
 	struct stat st;
-	int fd = file_open(path, links, &st, why), r = 0;
+	int fd = file_open(path, given, &st, why), r = 0;
 	ssize_t n = 0;
 
 	*ret = NULL;
@@ -83,11 +106,11 @@ static int hash_all(int fd, struct file *file, uint8_t head[FILE_HEAD], size_t *
 	return n == 0 && at == file->size ? 0 : NX_EIO;
 }
 
-int file_look(struct file *file, char *path, enum file_links links, uint8_t head[FILE_HEAD],
+int file_look(struct file *file, char *path, size_t given, uint8_t head[FILE_HEAD],
 	      size_t *ret_head_n, struct why *why)
 {
 	struct stat st = { 0 };
-	int fd = file_open(path, links, &st, why), r;
+	int fd = file_open(path, given, &st, why), r;
 
 	file->fd = -1;
 	file->path = path;
@@ -112,7 +135,7 @@ int file_read(struct file *file, uint64_t offset, uint8_t *to, size_t n)
 	ssize_t got = -1;
 
 	if (file->fd < 0)
-		file->fd = file_open(file->path, FILE_ANY, &st, NULL); /* is_same() says */
+		file->fd = file_open(file->path, FILE_GIVEN, &st, NULL); /* is_same() says */
 	if (file->fd >= 0 && fstat(file->fd, &st) == 0 && is_same(file, &st))
 		got = pread(file->fd, to, n, (off_t)offset);
 	/* served to its end, or not at all: let the descriptor go */

@@ -24,12 +24,12 @@ static const struct story_limits limits = {
 /* ---- parts */
 
 /* path is the part's now, also when this fails */
-static int part_read(struct file *part, char *path, enum file_links links,
-		     struct envelope_part *told, struct why *why)
+static int part_read(struct file *part, char *path, size_t given, struct envelope_part *told,
+		     struct why *why)
 {
 	uint8_t head[FILE_HEAD];
 	size_t head_n = 0;
-	int r = file_look(part, path, links, head, &head_n, why);
+	int r = file_look(part, path, given, head, &head_n, why);
 
 	if (r < 0)
 		return r;
@@ -93,7 +93,7 @@ static int read_parts(struct outbox *o, const char *file, const struct story *st
 			return r;
 		snprintf(told[i].name, sizeof(told[i].name), "%s", href);
 		o->parts_n = i + 1;
-		r = part_read(&o->parts[i], path, FILE_ANY, &told[i], why);
+		r = part_read(&o->parts[i], path, beside_folder(file), &told[i], why);
 		if (r < 0)
 			return r;
 	}
@@ -184,7 +184,7 @@ static int from_picture(const char *file, const struct picture *picture, const c
 	text_clean(name, sizeof(name), slice_str(slash == NULL ? file : slash + 1));
 	snprintf(told.name, sizeof(told.name), "%s", name);
 	o->parts_n = 1;
-	r = part_read(&o->parts[0], path, FILE_ANY, &told, why);
+	r = part_read(&o->parts[0], path, FILE_GIVEN, &told, why);
 	if (r < 0)
 		goto out;
 	hex_of(told.sha256, 32, hex);
@@ -201,8 +201,7 @@ out:
 	return outcome(o, r, ret, why);
 }
 
-/* ---- a folder that subscribe wrote; it may have come here in a stranger's archive, so no link in
- * it is followed */
+/* ---- a folder that subscribe wrote */
 
 static int read_in(const char *folder, const char *name, uint8_t **ret, size_t *ret_n,
 		   struct why *why)
@@ -212,7 +211,7 @@ static int read_in(const char *folder, const char *name, uint8_t **ret, size_t *
 
 	if (asprintf(&path, "%s/%s", folder, name) < 0)
 		return NX_ENOMEM;
-	r = file_all(path, FILE_NO_LINK, OUTBOX_DOCUMENT_MAX, ret, ret_n, why);
+	r = file_all(path, strlen(folder) + 1, OUTBOX_DOCUMENT_MAX, ret, ret_n, why);
 	free(path);
 	return r;
 }
@@ -245,21 +244,6 @@ static int read_document(struct outbox *o, const char *folder, struct why *why)
 	return r;
 }
 
-/* parts/ is a folder, and not a link to one elsewhere */
-static int check_parts_folder(const char *folder, struct why *why)
-{
-	struct stat st;
-	char *path;
-	int r = 0;
-
-	if (asprintf(&path, "%s/parts", folder) < 0)
-		return NX_ENOMEM;
-	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
-		r = why_set(why, NX_ENOENT, "cannot read %s: it is a symbolic link", path);
-	free(path);
-	return r;
-}
-
 /* under the names that subscribe gave them: those of the envelope lead nowhere */
 static int read_received(struct outbox *o, const char *folder, const struct envelope *envelope,
 			 struct why *why)
@@ -274,7 +258,7 @@ static int read_received(struct outbox *o, const char *folder, const struct enve
 		if (asprintf(&path, "%s/parts/%s", folder, name) < 0)
 			return NX_ENOMEM;
 		o->parts_n = i + 1;
-		r = part_read(&o->parts[i], path, FILE_NO_LINK, &now, why);
+		r = part_read(&o->parts[i], path, strlen(folder) + 1, &now, why);
 		if (r < 0)
 			return r;
 		if (now.size != told->size || memcmp(now.sha256, told->sha256, 32) != 0)
@@ -296,8 +280,6 @@ static int from_folder(const char *folder, const char *channel, struct outbox **
 	o = outbox_new(folder, envelope.parts_n);
 	r = o == NULL ? NX_ENOMEM : read_document(o, folder, why);
 	if (r == 0)
-		r = check_parts_folder(folder, why);
-	if (r == 0)
 		r = read_received(o, folder, &envelope, why);
 	if (r == 0)
 		r = envelope_relay(&envelope, channel, &o->envelope, &o->envelope_n);
@@ -316,7 +298,7 @@ int outbox_file(const char *file, const char *channel, struct outbox **ret, stru
 
 	if (stat(file, &st) == 0 && S_ISDIR(st.st_mode))
 		return from_folder(file, channel, ret, why);
-	fd = file_open(file, FILE_ANY, &st, why);
+	fd = file_open(file, FILE_GIVEN, &st, why);
 	if (fd < 0)
 		return NX_ENOENT;
 	picture_read(fd, &picture);

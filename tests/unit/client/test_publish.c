@@ -361,7 +361,8 @@ static void assert_link_refused(const char *name)
 	begin(&x, &run);
 	assert_false(next_item(&x));
 	assert_int_equal(end(&x), 2);
-	snprintf(words, sizeof(words), "cannot read %s: it is a symbolic link", name);
+	snprintf(words, sizeof(words), "cannot read %s%s: a symbolic link leads there", name,
+		 strcmp(name, "got/parts") == 0 ? "/01-p_20q.jpg" : "");
 	err = read_file("err", NULL);
 	assert_non_null(strstr(err, words));
 	free(err);
@@ -376,6 +377,43 @@ static void links_in_folders_are_not_followed(void **state)
 	assert_link_refused("got/envelope.json");
 	assert_link_refused("got/parts/01-p_20q.jpg");
 	assert_link_refused("got/parts");
+}
+
+static void links_beside_a_document_are_not_followed(void **state)
+{
+	struct run run = { .files = { "in/a.json", "in/b.json", "in/c.json", "d.json" }, .n = 4 };
+	struct exchange x;
+	char *err;
+
+	(void)state;
+	mkdir("there", 0755);
+	mkdir("there/pictures", 0755);
+	write_text("there/pictures/p.jpg", "secret");
+	assert_int_equal(symlink("pictures/p.jpg", "there/q.jpg"), 0);
+	assert_int_equal(symlink("pictures", "there/more"), 0);
+	write_text("there/a.json",
+		   "{\"uri\":\"urn:x:1\",\"renditions\":{\"a\":{\"href\":\"q.jpg\"}}}");
+	write_text("there/b.json",
+		   "{\"uri\":\"urn:x:2\",\"renditions\":{\"a\":{\"href\":\"more/p.jpg\"}}}");
+	write_text("there/c.json", "{\"uri\":\"urn:x:3\",\"renditions\":{\"a\":{\"href\":"
+				   "\"pictures/p.jpg\"}}}");
+	write_text("d.json.real", "{\"uri\":\"urn:x:4\",\"renditions\":{\"a\":{\"href\":"
+				  "\"there/more/p.jpg\"}}}");
+	/* what the user named may be links, and lead through some */
+	assert_int_equal(symlink("there", "in"), 0);
+	assert_int_equal(symlink("d.json.real", "d.json"), 0);
+	begin(&x, &run);
+	assert_true(next_item(&x));
+	assert_non_null(strstr(x.document, "urn:x:3"));
+	get_part(&x);
+	answer(&x, RESULT_STORED);
+	assert_int_equal(end(&x), 2);
+	assert_output("stored urn:x:3 0 seq=1 ms=0\n");
+	err = read_file("err", NULL);
+	assert_non_null(strstr(err, "cannot read in/q.jpg: a symbolic link leads there"));
+	assert_non_null(strstr(err, "cannot read in/more/p.jpg: a symbolic link leads there"));
+	assert_non_null(strstr(err, "cannot read there/more/p.jpg: a symbolic link leads there"));
+	free(err);
 }
 
 static void hostile_folders_are_refused_by_name(void **state)
@@ -534,6 +572,7 @@ int main(void)
 		TEST(a_document_nobody_can_read_is_the_exchanges_to_judge),
 		TEST(a_folder_is_passed_on_as_it_came),
 		TEST(links_in_folders_are_not_followed),
+		TEST(links_beside_a_document_are_not_followed),
 		TEST(hostile_folders_are_refused_by_name),
 		TEST(unreadable_files_are_2_and_the_rest_goes),
 		TEST(a_cut_leaves_nothing_unsaid),
