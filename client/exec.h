@@ -13,13 +13,14 @@ struct exec_fact {
 	struct slice value;
 };
 struct exec {
-	pid_t pid; /* 0: nothing runs */
-	int fd;    /* readable when it has ended: poll it */
+	pid_t pid;  /* 0: nothing runs */
+	int fd;     /* readable when it has ended: poll it */
+	int tie[2]; /* a pipe that ends with us */
 	int64_t began_ms;
 	bool killed;
 };
 /* folder: the argument. Its standard input is empty, its output goes to our standard error, and it
- * dies when we do. returns 0 or NX_ESYS */
+ * dies when we do, with its process group. returns 0 or NX_ESYS */
 int exec_start(const char *command, const char *folder, const struct exec_fact *facts,
 	       unsigned facts_n, int64_t now_ms, struct exec *ret, struct why *why);
 /*

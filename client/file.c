@@ -39,10 +39,9 @@ int file_open(const char *path, size_t given, struct stat *ret, struct why *why)
 	if (fd >= 0 && fstat(fd, ret) == 0 && S_ISREG(ret->st_mode))
 		return fd;
 	why_set(why, NX_ENOENT, "cannot read %s: %s", path,
-		fd >= 0 ? "it is not a regular file"
-		: errno == ELOOP && !all
-			? "a symbolic link leads there, and none is followed"
-			: strerror(errno));
+		fd >= 0                  ? "it is not a regular file"
+		: errno == ELOOP && !all ? "a symbolic link leads there, and none is followed"
+					 : strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return -1;

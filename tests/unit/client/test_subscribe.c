@@ -641,16 +641,39 @@ static void assert_ends(int pidfd)
 
 static void a_command_dies_with_who_started_it(void **state)
 {
-	struct exchange x = { 0 };
-	int command, status;
+	static const char *const commands[] = {
+		"echo $$ > new; mv new pid; exec sleep 1000",
+		/* and so does what it has started, in whatever way */
+		"sleep 1000 & echo $! > new; mv new pid; wait",
+		"(sh -c 'echo $$ > new; mv new pid; exec sleep 1000 3</dev/null'; true) | cat",
+	};
 
 	(void)state;
-	command = begin_command(&x, "echo $$ > new; mv new pid; exec sleep 1000");
-	kill(x.talk.pid, SIGKILL);
-	assert_int_equal(waitpid(x.talk.pid, &status, 0), x.talk.pid);
-	assert_ends(command);
-	link_close(&x.talk.link);
-	free(x.items[0].envelope);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		struct exchange x = { 0 };
+		int command = begin_command(&x, commands[i]), status;
+
+		kill(x.talk.pid, SIGKILL);
+		assert_int_equal(waitpid(x.talk.pid, &status, 0), x.talk.pid);
+		assert_ends(command);
+		link_close(&x.talk.link);
+		free(x.items[0].envelope);
+	}
+}
+
+static void what_a_command_leaves_behind_goes_on(void **state)
+{
+	struct exchange x = { 0 };
+	struct pollfd left = { .events = POLLIN };
+
+	(void)state;
+	left.fd = begin_command(&x, "sleep 1000 & echo $! > new; mv new pid");
+	play(&x, 99);
+	assert_true(x.items[0].acked);
+	assert_int_equal(end(&x), 0);
+	assert_int_equal(poll(&left, 1, 0), 0);
+	assert_int_equal(pidfd_send_signal(left.fd, SIGKILL, NULL, 0), 0);
+	close(left.fd);
 }
 
 static void a_second_signal_kills_the_command_and_what_it_started(void **state)
@@ -1006,6 +1029,7 @@ int main(void)
 		TEST(exec_that_fails_is_refused_later_and_run_again),
 		TEST(exec_may_take_the_folder_away),
 		TEST(a_command_dies_with_who_started_it),
+		TEST(what_a_command_leaves_behind_goes_on),
 		TEST(a_second_signal_kills_the_command_and_what_it_started),
 		TEST(a_withdrawn_item_leaves_no_trace),
 		TEST(flash_is_settled_while_a_photo_waits),
