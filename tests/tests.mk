@@ -5,7 +5,8 @@
 #   make check-scene ONLY=parts   programs whose name holds a word
 #   make power STATES=20000  states of a power cut; make torture N=1000: kills under load; make soak MINUTES=10: a store
 #                            that stays full; make mutants: daemons that break the promise must be caught.
-#                            FLIPS=1000 check-fault ONLY=flip, INJECT=all check-system: the long ones of those.
+#                            make inject: every call that writes, every allocation and every call on a socket fails in
+#                            turn. FLIPS=1000 check-fault ONLY=flip: the long one of that.
 #                            Each says its SEED, which repeats it
 #   make analyze             gcc -fanalyzer, clang-tidy and cppcheck: none may find anything
 #   make memcheck            the daemon under valgrind through a short mixed life
@@ -68,6 +69,9 @@ torture: all
 MINUTES    ?= 10
 soak: all
 	@B=$(B) MINUTES=$(MINUTES) python3 tests/fault/soak.py
+INJECT_S   ?= 3600
+inject: all $(SHIMS)
+	@B=$(B) SAN=$(SAN)$(TSAN) INJECT=all FOLLOW=1 TEST_S=$(INJECT_S) python3 tests/system/run.py in_turn each_call
 mutants:
 	@python3 tests/fault/mutants/mutants.py
 analyze:
@@ -188,5 +192,5 @@ install: all
 	for users in $(wildcard systemd/*.sysusers); do \
 		install -D -m 0644 $$users $(DESTDIR)$(SYSUSERSDIR)/newsxd.conf; done
 
-.PHONY: power shims mutants analyze memcheck torture soak fuzz deps deps-build check check-programs check-unit check-scene check-fault check-fuzz \
+.PHONY: power shims inject mutants analyze memcheck torture soak fuzz deps deps-build check check-programs check-unit check-scene check-fault check-fuzz \
 	check-threads run-threads check-system check-lint lint demo bench hostile format install

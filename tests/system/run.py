@@ -1,7 +1,8 @@
 """run.py - every test_* function of tests/system/test_*.py, each in a process of its own, bounded in time.
 
     python3 tests/system/run.py [WORD...]     only tests whose file.function holds a word
-Prints one line a test and closes with "N passed, N failed". Several run side by side: JOBS (2).
+Prints one line a test and closes with "N passed, N failed". Several run side by side: JOBS (2). FOLLOW=1: also
+each line that a test says on its way, for those that take long.
 """
 import concurrent.futures
 import glob
@@ -10,10 +11,12 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TEST_S = int(os.environ.get("TEST_S", "120"))
+FOLLOW = os.environ.get("FOLLOW") == "1"
 BOOTS = {"test_systemd": 3, "test_manual": 3}  # a machine that boots, and packages: so many times as long
 
 
@@ -24,24 +27,35 @@ def tests():
                 yield os.path.basename(path)[:-3], name
 
 
+def kill(child):
+    """its own session: the test and what it started"""
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 def run(module, name):
     code = "import sys; sys.path.insert(0, %r); import %s; %s.%s()" % (HERE, module, module, name)
-    begin = time.monotonic()
+    begin, bound, out = time.monotonic(), TEST_S * BOOTS.get(module, 1), []
     child = subprocess.Popen([sys.executable, "-c", code], text=True, stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    clock = threading.Timer(bound, kill, [child])
+    clock.start()
     try:
-        out, _ = child.communicate(timeout=TEST_S * BOOTS.get(module, 1))
-        status = child.returncode
-    except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)  # its own session: the test and what it started
-        out, _ = child.communicate()
-        status, out = 124, out + "\nout of time (%d s)" % (TEST_S * BOOTS.get(module, 1))
+        for line in child.stdout:
+            out.append(line)
+            if FOLLOW:
+                print("%s: %s" % (name[5:], line.rstrip()), flush=True)
+        status = child.wait()
     finally:
-        try:
-            os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    return module, name, status, out, time.monotonic() - begin
+        clock.cancel()
+        kill(child)
+    took = time.monotonic() - begin
+    if took >= bound:
+        status = 124
+        out.append("out of time (%d s)\n" % bound)
+    return module, name, status, "".join(out), took
 
 
 def main():

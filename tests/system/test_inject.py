@@ -1,6 +1,6 @@
 """Every call that writes fails in turn, is interrupted or falls short, under strace; every allocation fails in turn, under a shim. What was acknowledged stays.
 
-INJECT=all sweeps every point; otherwise a bounded sample of them is taken, by a seed that is printed (SEED).
+INJECT=all sweeps every point (`make inject`); otherwise a bounded sample of them is taken, by a seed that is printed (SEED).
 """
 import json
 import os
@@ -26,8 +26,16 @@ BROKEN = (Failed, OSError, ssl.SSLError)
 
 def seeded():
     seed = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1 << 32)
-    print("SEED=%d" % seed)
+    print("SEED=%d" % seed, flush=True)
     return random.Random(seed)
+
+
+def in_turn(chosen):
+    """each of them; a long sweep says how far it is"""
+    for at, point in enumerate(chosen):
+        if ALL_POINTS and at % 50 == 0:
+            print("%d of %d points" % (at, len(chosen)), flush=True)
+        yield point
 
 
 class Given:
@@ -169,7 +177,7 @@ def test_every_write_fails_in_turn():
         given.load()
         chosen = points(detach(tracer, x), noise)
         x.restart_cleanly()
-        for call, how, n in chosen:
+        for call, how, n in in_turn(chosen):
             took = one_point(x, given, call, how, n)
             seen[took] = seen.get(took, 0) + 1
         given.check()
@@ -255,7 +263,7 @@ def test_a_subscriber_is_killed_at_each_call():
                   for n in range(before[call], len(re.findall(r"^%s\(" % call, trace, re.M)))]
         if not ALL_POINTS:
             chosen = noise.sample(chosen, min(40, len(chosen)))
-        for call, n in chosen:
+        for call, n in in_turn(chosen):
             uri, data = inbox.give()
             mark = x.mark()
             trace = inbox.run("-e", "inject=%s:signal=KILL:when=%d" % (call, n))
@@ -298,7 +306,7 @@ def test_every_allocation_fails_in_turn():
         with Exchange(PARTNERS, ALL, size="512MiB", env={"LD_PRELOAD": NOMEM, "NOMEM": switch}) as x:
             given = Given(x)
             given.load()
-            for first, each in chosen:
+            for first, each in in_turn(chosen):
                 arm(x, "%d %d" % (first, each))
                 given.load(3, timeout=2)
                 if x.process.poll() is None:

@@ -1,6 +1,6 @@
 """Calls on the daemon's sockets fail in turn: read, write, accept, epoll_ctl. One link suffers at most, for a moment.
 
-INJECT=all sweeps every call of a load; otherwise a sample, by a seed that is printed (SEED).
+INJECT=all sweeps every call of a load (`make inject`); otherwise a sample, by a seed that is printed (SEED).
 """
 import errno
 import os
@@ -11,7 +11,7 @@ import time
 
 from kit import BUILD, SLOW, WAIT_S, Exchange, Failed, asan
 from newsx import Link, story
-from test_inject import ALL_POINTS, Given, seeded
+from test_inject import ALL_POINTS, Given, in_turn, seeded
 from test_recovery import ALL, PARTNERS, TO, subscriber
 
 LINE = os.path.join(BUILD, "tests", "fault", "shim", "line.so")
@@ -70,7 +70,7 @@ def test_every_call_on_a_socket_fails_in_turn():
     with Lines() as lines:
         given, x = Given(lines.x), lines.x
         given.load(4)
-        for call, how in WAYS:
+        for call, how in in_turn(WAYS):
             n, most = 0, 400
             while n < most:
                 n += 1 if ALL_POINTS or call in "ae" else noise.randint(1, 12)
