@@ -33,7 +33,8 @@ int inbox_name(struct slice origin, struct slice uri, struct slice version,
 /* "01-name.jpg" */
 void inbox_part_name(unsigned number, const char *name, char to[INBOX_NAME]);
 
-/* is it here, durably? returns 1, 0, or NX_EIO with words when something else has its name */
+/* is it here? Durably after inbox_seal(). returns 1, 0, or NX_EIO with words when something else
+ * has its name */
 int inbox_find(const struct inbox *inbox, const char *name, struct why *why);
 struct inbox_part {
 	const char *name; /* as the envelope has it */
@@ -51,11 +52,17 @@ struct inbox_item {
 };
 /*
  * A folder comes to be in four steps, of one item or of many together:
- * inbox_fill    writes it under a name of our own; flush: each file is on disk when this returns
- * inbox_sync    what was filled without flush is on disk; for many items this is twenty times as
- * fast inbox_appear  gives it its name. NX_EEXIST: it was here already, which is as good inbox_seal
- * the names are on disk all           return 0, or NX_EIO with words; inbox_drop() what did not
- * appear
+ *
+ * inbox_fill writes it under a name of our own; flush: each file is on disk when this returns.
+ *
+ * inbox_sync: what was filled without flush is on disk; for many items this is twenty times as
+ * fast.
+ *
+ * inbox_appear gives it its name. NX_EEXIST: it was here already, which is as good.
+ *
+ * inbox_seal: the names are on disk.
+ *
+ * All return 0, or NX_EIO with words; inbox_drop() what did not appear.
  */
 int inbox_fill(const struct inbox *inbox, struct inbox_item *item, bool flush, struct why *why);
 int inbox_sync(const struct inbox *inbox, struct why *why);

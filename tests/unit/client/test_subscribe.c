@@ -3,10 +3,14 @@
 
 #include "base/clock.h"
 
+#include <errno.h>
 #include <openssl/sha.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
 
 #define PHOTO_N      (3u << 20)
 #define EPOCH        0xabcd
@@ -50,6 +54,47 @@ void *calloc(size_t n, size_t size)
 	return no_digest && n == 1 && size == sizeof(SHA256_CTX) ? NULL : __libc_calloc(n, size);
 }
 #endif
+
+/* what the program flushes, and how it stood then; one of these calls may fail. Shared with it */
+struct disk {
+	struct stat flushed[128];
+	unsigned n, fails_at; /* counted from 1; 0: none */
+	int64_t all_at_ns;    /* the whole file system was flushed */
+};
+static struct disk *disk;
+
+static int64_t ns_of(struct timespec t)
+{
+	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+/* false: this one fails */
+static bool flush(int fd)
+{
+	if (disk == NULL || disk->n == sizeof(disk->flushed) / sizeof(disk->flushed[0]))
+		return true;
+	fstat(fd, &disk->flushed[disk->n++]);
+	errno = EIO;
+	return disk->n != disk->fails_at;
+}
+
+int fsync(int fd)
+{
+	return flush(fd) ? (int)syscall(SYS_fsync, fd) : -1;
+}
+
+int syncfs(int fd)
+{
+	struct timespec now;
+
+	if (!flush(fd))
+		return -1;
+	if (disk != NULL) {
+		clock_gettime(CLOCK_REALTIME, &now);
+		disk->all_at_ns = ns_of(now);
+	}
+	return (int)syscall(SYS_syncfs, fd);
+}
 
 static struct subscribe_options options = { .subscription = "from-kpl",
 					    .out = "in",
@@ -526,6 +571,139 @@ static void many_come_together(void **state)
 	assert_int_equal(x.items[6].result, RESULT_DUPLICATE);
 	assert_int_equal(end(&x), 0);
 	assert_int_equal(folders(), 6);
+}
+
+static const char *const seven[] = {
+	plain,
+	"{\"uri\":\"urn:1\"}",
+	"{\"uri\":\"urn:2\"}",
+	"{\"uri\":\"urn:3\"}",
+	"{\"uri\":\"urn:4\"}",
+	"{\"uri\":\"urn:5\"}",
+	"{\"uri\":\"urn:6\"}",
+};
+
+/* the program takes n of them, all with one photo; its flush number fails_at fails, 0: none */
+static void take_flushed(struct exchange *x, unsigned n, const char *exec, unsigned fails_at)
+{
+	static uint8_t photo[40000];
+
+	reset();
+	options.count = n;
+	options.exec = exec;
+	fill(photo, sizeof(photo), 11);
+	for (unsigned i = 0; i < n; i++)
+		serve(x, seven[i], "p.jpg", photo, sizeof(photo));
+	disk = mmap(NULL, sizeof(*disk), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(disk, MAP_FAILED);
+	disk->fails_at = fails_at;
+	begin(x);
+	play(x, n);
+}
+
+static void disk_end(void)
+{
+	munmap(disk, sizeof(*disk));
+	disk = NULL;
+}
+
+/* as it stands now it was flushed: alone, or with the whole file system */
+static void assert_flushed(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	for (unsigned i = 0; i < disk->n; i++)
+		if (disk->flushed[i].st_dev == st.st_dev && disk->flushed[i].st_ino == st.st_ino &&
+		    ns_of(disk->flushed[i].st_mtim) == ns_of(st.st_mtim))
+			return;
+	if (ns_of(st.st_mtim) >= disk->all_at_ns)
+		fail_msg("%s was acknowledged and not flushed", path);
+}
+
+/* and all that is in it; arg: the path of the folder that it is in */
+static void assert_all_flushed(int dir, const char *name, void *arg)
+{
+	char path[600];
+	int fd;
+
+	if (name[0] == '.') /* .partial and .position: what is lost of them comes again */
+		return;
+	snprintf(path, sizeof(path), "%s/%s", (const char *)arg, name);
+	assert_flushed(path);
+	fd = folder_open(dir, name);
+	if (fd < 0)
+		return;
+	folder_each(fd, assert_all_flushed, path);
+	close(fd);
+}
+
+/* alone, and so many that they are flushed together; found again, by one that knows nothing of the
+ * flush before */
+static void what_is_acknowledged_is_on_disk(void **state)
+{
+	static const struct {
+		unsigned n;
+		const char *exec;
+		bool again;
+	} rounds[] = {
+		{ 1, NULL, false }, { 1, NULL, true }, { 1, "true", true },
+		{ 7, NULL, false }, { 7, NULL, true }, { 7, "true", true },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rounds) / sizeof(rounds[0]); i++) {
+		struct exchange x = { 0 };
+
+		if (!rounds[i].again)
+			folder_remove(AT_FDCWD, "in");
+		take_flushed(&x, rounds[i].n, rounds[i].exec, 0);
+		for (unsigned at = 0; at < rounds[i].n; at++) {
+			assert_true(x.items[at].acked);
+			assert_int_equal(x.items[at].result,
+					 rounds[i].again ? RESULT_DUPLICATE : RESULT_STORED);
+		}
+		assert_int_equal(end(&x), 0);
+		assert_int_equal(folders(), rounds[i].n);
+		assert_flushed("in");
+		if (!rounds[i].again)
+			assert_all_flushed(AT_FDCWD, "in", ".");
+		if (rounds[i].exec != NULL) /* the name of .done */
+			assert_flushed(item_folder);
+		disk_end();
+	}
+}
+
+static void each_flush_fails_in_turn(void **state)
+{
+	static const struct {
+		unsigned n;
+		const char *exec;
+		unsigned flushes; /* no fewer than these */
+	} rounds[] = { { 1, NULL, 7 }, { 1, "true", 9 }, { 7, NULL, 3 } };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rounds) / sizeof(rounds[0]); i++) {
+		unsigned fired = 0;
+
+		for (bool again = true; again; fired += again) {
+			struct exchange x = { 0 };
+			unsigned acked = 0;
+
+			folder_remove(AT_FDCWD, "in");
+			take_flushed(&x, rounds[i].n, rounds[i].exec, fired + 1);
+			again = disk->n > fired;
+			for (unsigned at = 0; at < rounds[i].n; at++)
+				acked += x.items[at].acked;
+			if (again)
+				assert_true(acked < rounds[i].n);
+			else
+				assert_int_equal(acked, rounds[i].n);
+			end(&x);
+			disk_end();
+		}
+		assert_true(fired >= rounds[i].flushes);
+	}
 }
 
 static void exec_sees_the_facts_and_done_is_kept(void **state)
@@ -1025,6 +1203,8 @@ int main(void)
 		TEST(an_envelope_that_lies_is_refused_later),
 		TEST(two_items_share_a_photo),
 		TEST(many_come_together),
+		TEST(what_is_acknowledged_is_on_disk),
+		TEST(each_flush_fails_in_turn),
 		TEST(exec_sees_the_facts_and_done_is_kept),
 		TEST(exec_that_fails_is_refused_later_and_run_again),
 		TEST(exec_may_take_the_folder_away),
