@@ -93,6 +93,7 @@ static void rewind_to(struct claim *claim, uint64_t first)
 	for (unsigned lane = 0; lane < LANES; lane++) {
 		claim_queue_drop(claim, &claim->cursor[lane]);
 		claim->cursor[lane].next = first;
+		claim->cursor[lane].stale = true;
 	}
 	claim->skip_first = 0;
 	claim->retry_at_ms = INT64_MAX;

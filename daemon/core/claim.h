@@ -16,6 +16,7 @@ struct cursor {
 	struct ready *queue; /* fetched from the store, to be sent in order */
 	unsigned n, at;
 	struct store_fetch *fetching;
+	bool stale; /* the cursor went back since: what that brings is not looked at */
 	int failed; /* why the last one brought nothing: said once; 0 */
 };
 struct claim {
@@ -46,5 +47,5 @@ void claim_end(struct claim **claim);
  * called) */
 bool claim_next(struct claim *claim, enum session_class class, struct ready *ret);
 void claim_tick(struct claim *claim, int64_t wall_ms);
-/* look at the feed anew: rows may have come back */
+/* look at the feed anew: rows may have come back, or gone */
 void claim_rewind(struct claim *claim);

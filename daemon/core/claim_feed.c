@@ -134,7 +134,7 @@ static void fetched(struct store_req *req, void *arg)
 		log_err("subscription.fetch", kv_str("subscription", claim->feed->name),
 			kv_str("reason", nx_word(code)), kv_str("words", req->why.words));
 	cursor->failed = code;
-	if (code == 0 && fetch->from == cursor->next)
+	if (code == 0 && fetch->from == cursor->next && !cursor->stale)
 		take_all(claim, cursor, fetch);
 	feed_fetch_end(claim->feed, fetch->lane);
 	fetch_free(&fetch);
@@ -162,6 +162,7 @@ static void fetch_from(struct claim *claim, enum lane lane, uint64_t upto)
 	fetch->wall_ms = clock_wall_ms();
 	fetch->req.urgent = lane == LANE_FLASH;
 	cursor->fetching = fetch;
+	cursor->stale = false;
 	feed_fetch_begin(claim->feed, lane);
 	claim->requests++;
 	store_submit(claim->link->exchange->store, &fetch->req);

@@ -38,6 +38,8 @@ static void store_event(const struct store_event *event, void *arg)
 		hub->exchange.clock_suspect = event->code < 0;
 	if (event->kind == STORE_RELEASED)
 		exchange_released_unseen(&hub->exchange, event->last);
+	else if (event->kind == STORE_EXPIRED)
+		outbound_expired(&hub->exchange, event->subscription);
 	else if (event->kind == STORE_FATAL)
 		hub_fail(hub, EX_IOERR);
 }

@@ -350,6 +350,14 @@ void outbound_reload(struct exchange *exchange)
 	}
 }
 
+void outbound_expired(struct exchange *exchange, uint32_t subscription)
+{
+	struct feed *feed = exchange_feed_by_number(exchange, subscription);
+
+	if (feed != NULL && feed->claim != NULL)
+		claim_rewind(feed->claim);
+}
+
 void outbound_link_over(struct link *link)
 {
 	while (link->oldest != NULL) {

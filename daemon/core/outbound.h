@@ -23,4 +23,6 @@ void outbound_wake(struct exchange *exchange, enum lane lane);
 int outbound_tick(struct link *link, int64_t now_ms, int64_t wall_ms);
 /* the configuration changed: claims of vanished subscriptions end, others look at the feed anew */
 void outbound_reload(struct exchange *exchange);
+/* debts were given up: what waits in memory to be sent may be among them */
+void outbound_expired(struct exchange *exchange, uint32_t subscription);
 void outbound_link_over(struct link *link);
