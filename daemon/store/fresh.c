@@ -6,7 +6,9 @@
 
 #include <stdlib.h>
 
-#define SIZE_LEAST 1024
+#define SIZE_LEAST  1024
+#define ROWS_A_PAGE 8  /* of stories: both rows, in leaves that are little more than half full */
+#define SIZE_PARTS  25 /* such a part of the environment is set aside for a merge at most */
 
 static size_t place(const struct fresh *fresh, const struct fresh_mirror *mirror, uint64_t key)
 {
@@ -81,6 +83,20 @@ void fresh_add(struct items *items, const uint8_t story[32], uint64_t sequence)
 {
 	add(&items->fresh, &items->fresh.young, unpack_be64(story), sequence);
 	items->fresh.put_ms = items->boot_ms;
+}
+
+unsigned fresh_most(uint64_t pages)
+{
+	uint64_t most = pages / SIZE_PARTS * ROWS_A_PAGE;
+
+	return most < FRESH_MOST ? (unsigned)most : FRESH_MOST;
+}
+
+uint64_t fresh_pages(const struct fresh *fresh)
+{
+	uint64_t rows = fresh->young.n + fresh->old.n - fresh->order_at;
+
+	return (rows + ROWS_A_PAGE - 1) / ROWS_A_PAGE;
 }
 
 /* ---- start and end */

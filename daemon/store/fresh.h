@@ -14,7 +14,7 @@
 #pragma once
 #include "store/items.h"
 
-#define FRESH_MOST 262144 /* rows of stories; merged from half of it on */
+#define FRESH_MOST 262144 /* rows of stories at most; merged from half of it on */
 #define FRESH_NONE 1      /* items_conf.fresh_most: all go to `stories` at once */
 
 /* ---- fresh_rows.c */
@@ -61,6 +61,10 @@ struct fresh {
 	struct fresh_entry *order;
 	size_t order_n, order_at; /* the next one to merge */
 };
+/* so many rows at most in an environment of so many pages */
+unsigned fresh_most(uint64_t pages);
+/* what their merge will take: set aside, so that it takes no room from others when it comes */
+uint64_t fresh_pages(const struct fresh *fresh);
 /* the first to need it makes it, in the writer's thread: the start does not wait for it. Does
  * nothing when it is there. 0 or an error: then nothing may be put */
 int fresh_load(struct items *items);

@@ -206,7 +206,8 @@ int items_open(const struct items_conf *conf, struct items **ret, struct why *wh
 	items->unused = conf->unused;
 	items->arg = conf->arg;
 	items->marks = marks_standing(conf->size, PAGE, env_octets(conf->dir), &kept);
-	items->fresh.most = conf->fresh_most == 0 ? FRESH_MOST : conf->fresh_most;
+	items->fresh.most =
+		conf->fresh_most == 0 ? fresh_most(items->marks.size) : conf->fresh_most;
 	snprintf(items->node, sizeof(items->node), "%s",
 		 conf->store->node == NULL ? "" : conf->store->node);
 	items_reload(items, conf->store);

@@ -79,11 +79,13 @@ bool meta_u64_get(struct txn *txn, const char *name, uint64_t *ret)
 
 /* ---- what everybody may look at */
 
+/* and what is set aside */
 static uint64_t used_pages(const struct items *items)
 {
 	unsigned fake = atomic_load(&items->used_fake_percent);
 
-	return fake > 0 ? items->marks.size * fake / 100 : items->used_pages;
+	return fake > 0 ? items->marks.size * fake / 100
+			: items->used_pages + fresh_pages(&items->fresh);
 }
 
 void items_show(struct items *items)

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #define STORIES_A_STEP 512
-#define STEP_PAGES     (STORIES_A_STEP * 2)
+#define STORY_PAGES    3     /* two leaves, and what they split and stand on */
 #define REMOVED_A_STEP 4000  /* some 250 pages */
 #define QUIET_MS       2000  /* no new story for so long ... */
 #define QUIET_LEAST    16384 /* ... and so many of them: now is a good time */
@@ -151,32 +151,36 @@ static size_t step_of(const struct fresh *fresh)
 static int copy_some(struct items *items)
 {
 	struct fresh *fresh = &items->fresh;
-	size_t end = fresh->order_at + step_of(fresh);
+	size_t from = fresh->order_at, end = from + step_of(fresh);
 	struct fresh_marks marks;
 	struct txn txn;
 	int r;
 
-	if (!items_room(items, MARK_FLASH, STEP_PAGES))
+	/* its room is set aside; what a step copies beside that is free again after the next one */
+	if (!items_room(items, MARK_SETTLE, (end - from) * STORY_PAGES))
 		return 0;
 	if (end > fresh->order_n)
 		end = fresh->order_n;
 	items_begin(items, &txn);
-	for (size_t i = fresh->order_at; i < end && txn.r == 0; i++)
+	for (size_t i = from; i < end && txn.r == 0; i++)
 		copy(items, &txn, &fresh->order[i]);
 	if (end == fresh->order_n) {
 		marks = fresh_marks_get(&txn);
 		marks = (struct fresh_marks){ .first = marks.split };
 		fresh_marks_put(&txn, &marks);
 	}
-	r = items_end(items, &txn);
-	if (r < 0)
-		return r;
 	fresh->order_at = end;
+	r = items_end(items, &txn);
+	if (r < 0) {
+		fresh->order_at = from;
+		return r;
+	}
 	if (end < fresh->order_n)
 		return 1;
 	forget(&fresh->old);
 	free(fresh->order);
 	fresh->order = NULL;
+	fresh->order_n = fresh->order_at = 0;
 	fresh->trash = true;
 	return 1;
 }

@@ -81,6 +81,32 @@ static void a_quiet_time_is_a_good_time(void **state)
 	assert_int_equal(fx_entries(fx, T_STORIES), 10);
 }
 
+/* what a merge needs is set aside when the story comes: it takes no room from others later */
+static void a_merge_takes_no_room(void **state)
+{
+	struct fx *fx = *state;
+	struct store_state before, now;
+	int r;
+
+	put_many(fx, 0, 2000);
+	items_state(fx->items, &before);
+	fx->items->fresh.asked = true;
+	while ((r = items_merge(fx->items)) > 0) {
+		items_state(fx->items, &now);
+		assert_in_range(now.items_used, 0, before.items_used);
+	}
+	assert_int_equal(r, 0);
+	assert_int_equal(fx_entries(fx, T_STORIES), 4000);
+	assert_in_range(now.items_used, 0, before.items_used / 10 * 9);
+}
+
+static void a_small_store_merges_few(void **state)
+{
+	struct fx *fx = *state;
+
+	assert_in_range(fx->items->fresh.most, 1000, 4096);
+}
+
 /* a transaction sees both tables as they were when it began */
 static void a_reader_sees_what_it_saw(void **state)
 {
@@ -283,10 +309,15 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
 	const struct CMUnitTest tests[] = {
-		T(new_stories_are_appended_and_merged), T(a_quiet_time_is_a_good_time),
-		T(a_reader_sees_what_it_saw),           T(a_damaged_row_costs_one_story),
-		T(what_did_not_commit_is_not_known),    T(nobody_can_tell),
+		T(new_stories_are_appended_and_merged),
+		T(a_quiet_time_is_a_good_time),
+		T(a_reader_sees_what_it_saw),
+		T(a_damaged_row_costs_one_story),
+		T(what_did_not_commit_is_not_known),
+		T(nobody_can_tell),
 		T(room_is_made_during_a_merge),
+		T(a_merge_takes_no_room),
+		T(a_small_store_merges_few),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
