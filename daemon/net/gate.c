@@ -41,12 +41,25 @@ void gate_free(struct gate **gate)
 	*gate = NULL;
 }
 
+/* an IPv4 address is one too when it came through a socket of both families (::ffff:192.0.2.7), as
+ * socket units make them */
+static const void *ipv4_of(const struct sockaddr *from)
+{
+	const struct in6_addr *v6 = &((const struct sockaddr_in6 *)from)->sin6_addr;
+
+	if (from->sa_family == AF_INET)
+		return &((const struct sockaddr_in *)from)->sin_addr;
+	return from->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(v6) ? v6->s6_addr + 12 : NULL;
+}
+
 static void key_of(const struct sockaddr *from, uint64_t key[2])
 {
-	key[0] = from->sa_family;
+	const void *ipv4 = ipv4_of(from);
+
+	key[0] = ipv4 ? AF_INET : from->sa_family;
 	key[1] = 0;
-	if (from->sa_family == AF_INET)
-		key[1] = ((const struct sockaddr_in *)from)->sin_addr.s_addr;
+	if (ipv4)
+		memcpy(&key[1], ipv4, sizeof(struct in_addr));
 	else if (from->sa_family == AF_INET6)
 		memcpy(&key[1], &((const struct sockaddr_in6 *)from)->sin6_addr, sizeof(key[1]));
 }
@@ -128,12 +141,13 @@ void gate_address_text(const struct sockaddr *from, char *to, size_t size)
 	char host[INET6_ADDRSTRLEN] = "?";
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)from;
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)from;
+	bool six = from->sa_family == AF_INET6;
+	const void *ipv4 = ipv4_of(from);
 
-	if (from->sa_family == AF_INET6) {
+	if (ipv4)
+		inet_ntop(AF_INET, ipv4, host, sizeof(host));
+	else if (six)
 		inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-		snprintf(to, size, "[%s]:%u", host, ntohs(v6->sin6_port));
-	} else {
-		inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-		snprintf(to, size, "%s:%u", host, ntohs(v4->sin_port));
-	}
+	snprintf(to, size, six && !ipv4 ? "[%s]:%u" : "%s:%u", host,
+		 ntohs(six ? v6->sin6_port : v4->sin_port));
 }

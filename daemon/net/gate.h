@@ -3,7 +3,7 @@
  *
  * Conns hold a place for as long as their descriptor is open; they may outlive the listener, so the
  * gate is counted by reference. An IPv6 address counts by its first 64 bits, since its holder has
- * all of them. Thread: loop.
+ * all of them; an IPv4 address that came through a socket of both families is one. Thread: loop.
  */
 #pragma once
 #include <sys/socket.h>

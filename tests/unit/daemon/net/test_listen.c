@@ -464,6 +464,42 @@ static void an_address_that_is_not_there_yet(void **state)
 	assert_null(listen_address(rig->listen, 5));
 }
 
+static struct sockaddr_in6 at_6(const char *address)
+{
+	struct sockaddr_in6 at = { .sin6_family = AF_INET6, .sin6_port = htons(50412) };
+
+	assert_int_equal(inet_pton(AF_INET6, address, &at.sin6_addr), 1);
+	return at;
+}
+
+/* a socket unit's listener takes both families, and gives IPv4 addresses inside IPv6 ones */
+static void addresses_inside_others(void **state)
+{
+	const struct sockaddr_in plain = { .sin_family = AF_INET,
+					   .sin_port = htons(50412),
+					   .sin_addr.s_addr = htonl(0xc0000207) };
+	const struct sockaddr_in6 mapped = at_6("::ffff:192.0.2.7"),
+				  other = at_6("::ffff:198.51.100.1"), a = at_6("2001:db8::1"),
+				  b = at_6("2001:db8::ff:1");
+	struct gate *gate = gate_new();
+	struct place *places[3] = { NULL };
+	char text[64];
+
+	(void)state;
+	gate_address_text((const void *)&mapped, text, sizeof(text));
+	assert_string_equal(text, "192.0.2.7:50412");
+	gate_address_text((const void *)&a, text, sizeof(text));
+	assert_string_equal(text, "[2001:db8::1]:50412");
+	assert_int_equal(gate_enter(gate, (const void *)&mapped, 9, 1, &places[0]), 0);
+	assert_int_equal(gate_enter(gate, (const void *)&plain, 9, 1, &places[1]), NX_EADDRESS);
+	assert_int_equal(gate_enter(gate, (const void *)&other, 9, 1, &places[1]), 0);
+	assert_int_equal(gate_enter(gate, (const void *)&a, 9, 1, &places[2]), 0);
+	assert_int_equal(gate_enter(gate, (const void *)&b, 9, 1, &places[2]), NX_EADDRESS);
+	for (unsigned i = 0; i < 3; i++)
+		gate_leave(&places[i]);
+	gate_free(&gate);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
@@ -489,6 +525,7 @@ int main(void)
 		T(reload),
 		T(addresses),
 		T(an_address_that_is_not_there_yet),
+		T(addresses_inside_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
