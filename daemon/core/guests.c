@@ -8,12 +8,25 @@
 enum { EXPIRY_WARN_DAYS = 60 };
 #define DAY_MS (24 * 3600 * 1000LL)
 
+/* the store judges it, but some time after it jumped */
+void hub_look_clock(struct hub *hub)
+{
+	int64_t trusted_ms = hub->exchange.state.clock_off_ms, most_ms = hub->conf->clock_jump_ms;
+	int64_t off_ms = clock_wall_ms() - clock_boot_ms();
+
+	hub->exchange.clock_suspect = trusted_ms == CLOCK_SUSPECT ||
+				      off_ms > trusted_ms + most_ms ||
+				      off_ms < trusted_ms - most_ms;
+}
+
 int hub_admit(void *arg, const struct tls_peer *peer, void **ret_partner)
 {
 	struct hub *hub = arg;
 	struct partner *partner = NULL;
-	int r = admit_partner(&hub->exchange, peer, hub->asking_again, &partner);
+	int r;
 
+	hub_look_clock(hub);
+	r = admit_partner(&hub->exchange, peer, hub->asking_again, &partner);
 	if (r == 0)
 		*ret_partner = partner;
 	return r;

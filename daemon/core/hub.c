@@ -34,8 +34,6 @@ static void store_event(const struct store_event *event, void *arg)
 	struct hub *hub = arg;
 
 	report_event(&hub->exchange, event);
-	if (event->kind == STORE_CLOCK)
-		hub->exchange.clock_suspect = event->code < 0;
 	if (event->kind == STORE_RELEASED)
 		exchange_released_unseen(&hub->exchange, event->last);
 	else if (event->kind == STORE_EXPIRED)
@@ -57,6 +55,7 @@ static void collect(void *arg)
 
 	store_collect(hub->exchange.store);
 	store_state(hub->exchange.store, &hub->exchange.state);
+	hub_look_clock(hub);
 }
 
 static void newer(void *arg, const uint8_t story[32], uint64_t position, bool kill)
@@ -121,6 +120,7 @@ static void tick(void *arg)
 	report_sums(&hub->exchange);
 	store_tick(hub->exchange.store, clock_boot_ms(), wall, clock_synchronised());
 	store_state(hub->exchange.store, &hub->exchange.state);
+	hub_look_clock(hub);
 	pull_tick(&hub->exchange, now);
 	for (unsigned i = hub->peers_n; i > 0;
 	     i--) /* backwards: a tick may take the peer out of the list */

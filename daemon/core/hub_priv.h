@@ -42,6 +42,8 @@ static inline void hub_fail(struct hub *hub, int status)
 }
 
 /* guests.c */
+/* may this machine's clock be believed? before anything that acts upon a certificate's time */
+void hub_look_clock(struct hub *hub);
 int hub_admit(void *arg, const struct tls_peer *peer, void **ret_partner); /* a tls_admit_fn */
 void hub_opened(void *arg, struct conn *conn);                             /* of listen_ops */
 void hub_refused(void *arg, const char *address, int code, const char *words,

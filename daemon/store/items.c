@@ -106,6 +106,7 @@ void items_now(struct items *items, int64_t boot_ms, int64_t wall_ms, bool synch
 		clockrule_vouch(clock, boot_ms, boot_ms + off);
 	clockrule_look(clock, boot_ms, wall_ms, synchronised, &why);
 	items->wall_ms = clockrule_label(clock, boot_ms, wall_ms);
+	items->shown.clock_off_ms = clockrule_good(clock) ? wall_ms - boot_ms : CLOCK_SUSPECT;
 	if (clockrule_good(clock) != good)
 		tell_clock(items, &why);
 }
@@ -203,6 +204,7 @@ int items_open(const struct items_conf *conf, struct items **ret, struct why *wh
 	pthread_mutex_init(&items->lock, NULL);
 	items->event = conf->event;
 	items->clock_ok_off = INT64_MIN;
+	items->shown.clock_off_ms = CLOCK_SUSPECT; /* nobody has looked */
 	items->unused = conf->unused;
 	items->arg = conf->arg;
 	items->marks = marks_standing(conf->size, PAGE, env_octets(conf->dir), &kept);

@@ -80,6 +80,7 @@ struct items {
 	atomic_bool photos_held_up;    /* ... items_photos_held_up() */
 	struct {
 		_Atomic uint64_t sequence_last, position_last, used_octets, size_octets, held;
+		_Atomic int64_t clock_off_ms;
 		_Atomic unsigned percent;
 	} shown; /* for items_state() */
 

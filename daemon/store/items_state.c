@@ -121,6 +121,7 @@ void items_state(const struct items *items, struct store_state *ret)
 	ret->items_used = items->shown.used_octets;
 	ret->items_percent = items->shown.percent;
 	ret->held = items->shown.held;
+	ret->clock_off_ms = items->shown.clock_off_ms;
 }
 
 void items_usage_fake(struct items *items, unsigned percent)

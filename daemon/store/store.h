@@ -91,6 +91,7 @@ void store_reload(struct store *store,
 		  const struct store_conf *conf); /* times and ceilings; not size or directory */
 void store_clock_ok(struct store *store);         /* the operator vouches for the clock */
 
+#define CLOCK_SUSPECT INT64_MIN
 struct store_state {
 	uint64_t epoch, sequence_last, position_last;
 	/* restored from a backup: the epoch it had and the last sequence in it; 0 = never */
@@ -99,6 +100,9 @@ struct store_state {
 		photos_used;                    /* size and what stands in it */
 	unsigned items_percent, photos_percent; /* of `size` (the first mark) */
 	uint64_t held;
+	/* how far the wall clock stood before the boot-time clock when the store last looked and
+	 * trusted it; CLOCK_SUSPECT: it does not */
+	int64_t clock_off_ms;
 	unsigned queued_items, queued_photos; /* requests waiting: "the writer is behind" */
 };
 void store_state(const struct store *store, struct store_state *ret);

@@ -649,6 +649,11 @@ void line_slow(struct conn *line, size_t unread_max, size_t small_max)
 	line->want = !line->closed;
 }
 
+void line_expires(struct conn *line, int64_t not_after_ms)
+{
+	line->peer.not_after_ms = not_after_ms;
+}
+
 void line_let_go(struct conn **at)
 {
 	struct conn *line = *at;

@@ -26,4 +26,6 @@ void line_cut(struct conn *line);           /* gone without a word */
 bool line_is_over(const struct conn *line); /* the hub closed it */
 /* how many octets may wait unread on the way from the hub, and the largest small frame */
 void line_slow(struct conn *line, size_t unread_max, size_t small_max);
+/* its certificate ends then (wall) */
+void line_expires(struct conn *line, int64_t not_after_ms);
 void line_let_go(struct conn **line);

@@ -59,6 +59,33 @@ static void a_clock_that_jumps_releases_nothing(void **state)
 	assert_true(actor_saw(vna, "SECRET"));
 }
 
+/* the store says so a moment later than the clock jumps, or much later when its disk stands still;
+ * a certificate that ends meanwhile ends when the clock is vouched for, not before */
+static void a_clock_that_jumps_ends_no_certificate(void **state)
+{
+	const struct stage_conf conf = {
+		.rest = "partner kpl { pin = {@kpl} enforce-expiry = yes publish = {\"*\"} }\n"
+	};
+	struct stage *stage = scene_begin(state, &conf);
+	struct actor *kpl = actor_enter(stage, "kpl");
+
+	line_expires(kpl->line, stage_wall() + HOUR / 2);
+	stage_later(stage, 5000);
+	clock_jump_wall(HOUR);
+	stage->by_hand = true;
+	stage_later(stage, 5000);
+	assert_false(actor_is_out(kpl));
+	stage->by_hand = false;
+	stage_later(stage, 5000);
+	assert_true(stage_logged(stage, "event=clock.suspect"));
+	assert_false(actor_is_out(kpl));
+	store_clock_ok(stage->exchange->store);
+	stage_later(stage, 5000);
+	assert_true(stage_logged(stage, "event=conn.close"));
+	assert_true(stage_logged(stage, "reason=expired"));
+	assert_true(actor_is_out(kpl));
+}
+
 static void a_start_with_an_earlier_clock_is_suspect(void **state)
 {
 	struct stage *stage = scene_begin(state, NULL);
@@ -289,6 +316,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		scene(an_embargo_is_released_by_the_clock_and_in_order),
 		scene(a_clock_that_jumps_releases_nothing),
+		scene(a_clock_that_jumps_ends_no_certificate),
 		scene(a_start_with_an_earlier_clock_is_suspect),
 		scene(killed_under_embargo_is_never_seen),
 		scene(a_held_item_survives_a_crash),
