@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 struct backup {
 	const struct backup_conf *conf;
 	char to[COPY_PATH], fresh[COPY_PATH]; /* the name, and that of what is not yet whole */
+	int hold;                             /* on fresh */
 	struct copy_facts facts;
 };
 
@@ -34,6 +36,32 @@ static int name_folders(struct backup *backup, struct why *why)
 	if (r == 0 && lstat(backup->to, &st) == 0)
 		r = why_set(why, NX_EEXIST, "%s is there already: give the copy a new name",
 			    backup->to);
+	return r;
+}
+
+/* returns 0, without a lock on it too where there can be none (NFS); NX_ELOCKED */
+static int hold(const char *folder, int *ret_fd, struct why *why)
+{
+	*ret_fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (*ret_fd < 0 || flock(*ret_fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+		return 0;
+	lock_drop(ret_fd);
+	return why_set(why, NX_ELOCKED, "%s: another backup to that name runs", folder);
+}
+
+/* an empty folder that is ours: what an interrupted one left goes, what is being written stays */
+static int begin(struct backup *backup, struct why *why)
+{
+	int left = -1;
+	int r = hold(backup->fresh, &left, why);
+
+	if (r == 0)
+		r = folder_remove(backup->fresh, why);
+	if (r == 0)
+		r = folder_make(backup->fresh, why);
+	if (r == 0)
+		r = hold(backup->fresh, &backup->hold, why);
+	lock_drop(&left);
 	return r;
 }
 
@@ -85,19 +113,17 @@ static int show(const struct backup *backup, struct why *why)
 
 int store_backup(const struct backup_conf *conf, struct copy_facts *ret, struct why *why)
 {
-	struct backup backup = { .conf = conf };
+	struct backup backup = { .conf = conf, .hold = -1 };
 	struct copy_facts now;
 	int r = name_folders(&backup, why);
 
 	if (r == 0)
 		r = copies_look(conf->directory, true, &now, why);
 	if (r == 0)
-		r = folder_remove(backup.fresh, why); /* of one that was interrupted */
+		r = begin(&backup, why);
 	if (r < 0)
 		return r;
-	r = folder_make(backup.fresh, why);
-	if (r == 0)
-		r = copy(&backup, why);
+	r = copy(&backup, why);
 	if (r == 0)
 		r = describe(&backup, why);
 	if (r == 0)
@@ -106,5 +132,6 @@ int store_backup(const struct backup_conf *conf, struct copy_facts *ret, struct 
 		folder_remove(backup.fresh, NULL);
 	else
 		*ret = backup.facts;
+	lock_drop(&backup.hold);
 	return r;
 }

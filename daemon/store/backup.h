@@ -26,8 +26,8 @@ struct backup_conf {
 /*
  * store_backup - while it copies, the daemon starts no deletion of a part. Every item acknowledged
  * before the call is in it. Faults found in the copy are the store's own: it is kept all the same.
- * returns  0; NX_EEXIST (to is there); NX_ELOCKED (another backup); NX_EFORMAT; NX_EFULL; NX_EIO;
- *          NX_ECORRUPT; NX_ENOMEM; nothing is left behind then
+ * returns  0; NX_EEXIST (to is there); NX_ELOCKED (another backup of it, or to that name);
+ *          NX_EFORMAT; NX_EFULL; NX_EIO; NX_ECORRUPT; NX_ENOMEM; nothing is left behind then
  */
 int store_backup(const struct backup_conf *conf, struct copy_facts *ret, struct why *why);
 
@@ -43,8 +43,8 @@ struct restored {
 /*
  * store_restore - the copy becomes the store, under a new epoch; what was here is moved aside.
  * A crash leaves the one or the other, whole.
- * returns  0; NX_ELOCKED (a daemon runs); NX_ENOENT (no backup there); NX_EFORMAT; NX_ECORRUPT (the
- *          copy is not what was written); NX_EFULL; NX_EIO; NX_ENOMEM
+ * returns  0; NX_ELOCKED (a daemon or a backup runs); NX_ENOENT (no backup there); NX_EFORMAT;
+ *          NX_ECORRUPT (the copy is not what was written); NX_EFULL; NX_EIO; NX_ENOMEM
  */
 int store_restore(const struct restore_conf *conf, struct restored *ret, struct why *why);
 

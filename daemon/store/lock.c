@@ -12,16 +12,34 @@
 #include <time.h>
 #include <unistd.h>
 
+static bool path_in(const char *directory, const char *name, char path[PATH_MAX])
+{
+	int n = snprintf(path, PATH_MAX, "%s/%s", directory, name);
+
+	if (n >= 0 && n < PATH_MAX)
+		return true;
+	errno = ENAMETOOLONG;
+	return false;
+}
+
 static int open_in(const char *directory, const char *name)
 {
 	char path[PATH_MAX];
-	int n = snprintf(path, sizeof(path), "%s/%s", directory, name);
 
-	if (n < 0 || (size_t)n >= sizeof(path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	return open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	return path_in(directory, name, path)
+		       ? open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640)
+		       : -1;
+}
+
+/* --restore and --convert put another folder in place of this one, and may have done so between our
+ * open() and our lock: that is then a lock of what was set aside */
+static bool is_in(const char *directory, const char *name, int fd)
+{
+	char path[PATH_MAX];
+	struct stat named, ours;
+
+	return path_in(directory, name, path) && lstat(path, &named) == 0 &&
+	       fstat(fd, &ours) == 0 && named.st_dev == ours.st_dev && named.st_ino == ours.st_ino;
 }
 
 /* made by root, for a daemon of another user, who must be able to open it too. It is a help, no
@@ -72,6 +90,10 @@ int lock_take(const char *directory, int *ret_fd, struct why *why)
 		close(fd);
 		return r;
 	}
+	if (!is_in(directory, "newsxd.lock", fd)) {
+		close(fd);
+		return why_set(why, NX_ELOCKED, "%s: another store was just put there", directory);
+	}
 	*ret_fd = fd;
 	return 0;
 }
@@ -103,23 +125,24 @@ int lock_backup(const char *directory, int64_t wait_ms, int *ret_fd, struct why 
 {
 	static const struct timespec rest = { .tv_nsec = 20 * 1000 * 1000 };
 	int64_t end_ms = clock_boot_ms() + wait_ms;
-	int fd = open_in(directory, "backup.lock");
 
-	if (fd < 0)
-		return why_set(why, NX_EIO, "%s/backup.lock: %s", directory, strerror(errno));
-	give_to_owner_of(directory, fd);
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		int e = errno;
+	for (;;) {
+		int fd = open_in(directory, "backup.lock"), e;
 
-		if ((e == EWOULDBLOCK || e == EINTR) && clock_boot_ms() < end_ms) {
-			nanosleep(&rest, NULL);
-			continue;
+		if (fd < 0)
+			return why_set(why, NX_EIO, "%s/backup.lock: %s", directory,
+				       strerror(errno));
+		give_to_owner_of(directory, fd);
+		e = flock(fd, LOCK_EX | LOCK_NB) < 0 ? errno : 0;
+		if (e == 0 && is_in(directory, "backup.lock", fd)) {
+			*ret_fd = fd;
+			return 0;
 		}
 		close(fd);
-		if (e == EWOULDBLOCK)
+		if (e != 0 && e != EWOULDBLOCK && e != EINTR)
+			return why_set(why, NX_EIO, "%s/backup.lock: %s", directory, strerror(e));
+		if (clock_boot_ms() >= end_ms)
 			return why_set(why, NX_ELOCKED, "%s: another backup of it runs", directory);
-		return why_set(why, NX_EIO, "%s/backup.lock: %s", directory, strerror(e));
+		nanosleep(&rest, NULL);
 	}
-	*ret_fd = fd;
-	return 0;
 }

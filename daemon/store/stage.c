@@ -98,16 +98,31 @@ static int find_directory(struct stage *stage, const char *directory, struct why
 	return path_join(stage->fresh, real, ".", MARK, why);
 }
 
+/* a backup that went on after the exchange would have stories of one store, photos of the other */
+static int lock_out_backups(struct stage *stage, struct why *why)
+{
+	int r;
+
+	if (!there(stage->directory, "items") && !there(stage->directory, "photos"))
+		return 0; /* nothing to be copied */
+	r = lock_backup(stage->directory, 0, &stage->backup_lock, why);
+	return r == NX_ELOCKED ? why_set(why, r, "%s: a backup of it runs: wait for its end",
+					 stage->directory)
+			       : r;
+}
+
 int stage_begin(struct stage *stage, const char *directory, struct why *why)
 {
 	int r;
 
-	*stage = (struct stage){ .lock = -1 };
+	*stage = (struct stage){ .lock = -1, .backup_lock = -1 };
 	r = lock_take(directory, &stage->lock, why);
 	if (r == NX_ELOCKED)
 		return why_set(why, r, "%s: a newsxd runs on this store: stop it first", directory);
 	if (r == 0)
 		r = find_directory(stage, directory, why);
+	if (r == 0)
+		r = lock_out_backups(stage, why);
 	if (r == 0)
 		r = clear_leftover(stage, why);
 	if (r == 0)
@@ -156,5 +171,6 @@ void stage_end(struct stage *stage)
 {
 	if (stage->fresh[0] != '\0' && there(stage->fresh, MARK))
 		folder_remove(stage->fresh, NULL);
+	lock_drop(&stage->backup_lock);
 	lock_drop(&stage->lock);
 }

@@ -11,11 +11,11 @@
 
 struct stage {
 	char directory[COPY_PATH], fresh[COPY_PATH];
-	int lock; /* of the store that stands: no daemon runs */
+	int lock, backup_lock; /* of the store that stands: no daemon runs, and no backup of it */
 };
-/* takes the lock. returns 0; NX_ELOCKED: a daemon runs; ... */
+/* takes the locks. returns 0; NX_ELOCKED: a daemon or a backup runs; ... */
 int stage_begin(struct stage *stage, const char *directory, struct why *why);
 /* fresh becomes the store. ret_before: where the old one lies; "" when there was none */
 int stage_swap(struct stage *stage, int64_t wall_ms, char ret_before[COPY_PATH], struct why *why);
-/* always at the end: drops the lock; when not swapped, what was made ready goes */
+/* always at the end: drops the locks; when not swapped, what was made ready goes */
 void stage_end(struct stage *stage);

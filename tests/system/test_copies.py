@@ -256,6 +256,39 @@ def test_a_backup_that_is_killed_leaves_the_store_as_it_was():
         x.verify()
 
 
+def test_a_backup_is_left_alone_until_it_is_whole():
+    """by a second one of the same name, by --restore, and by a daemon that is killed and begins anew in the middle"""
+    with exchange() as x:
+        with_photos(x)
+        copy, other = os.path.join(x.folder, "copy"), os.path.join(x.folder, "other")
+
+        def begin(to):
+            child = subprocess.Popen([NEWSXD, "--config", x.config, "--backup", to, "--rate", "4"], text=True,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            wait_for(lambda: os.path.exists(os.path.join(to + ".new", "photos", "data.mdb")), "no copy is under way")
+            return child
+
+        def whole(child, to):
+            said = child.communicate(timeout=3 * WAIT_S)[0]
+            check((child.returncode, "verified" in said, note(to)["faults"]), (0, True, "0"), said)
+
+        first = begin(copy)
+        got = newsxd(x, "--backup", copy, check_status=1)
+        holds("another backup" in got.stderr, got.stderr)
+        x.kill()
+        x.restart()
+        check(x.found("daemon.fail"), [], "a start beside a backup")
+        whole(first, copy)
+        second = begin(other)
+        x.stop()
+        got = newsxd(x, "--restore", copy, check_status=75)
+        holds("a backup of it runs" in got.stderr, got.stderr)
+        whole(second, other)
+        newsxd(x, "--restore", copy)
+        x.restart()
+        check(len(read_all(x, 3)), 3, "items restored")
+
+
 def test_a_restore_that_is_killed_leaves_a_whole_store():
     with exchange() as x:
         with_photos(x, 8)

@@ -203,6 +203,42 @@ static void while_it_copies_no_part_is_deleted(void **state)
 	lock_drop(&lock);
 }
 
+struct swap {
+	char store[250], aside[300];
+	int lock;
+};
+
+static void *swap_soon(void *arg)
+{
+	struct swap *swap = arg;
+
+	usleep(100 * 1000);
+	assert_int_equal(rename(swap->store, swap->aside), 0);
+	assert_int_equal(mkdir(swap->store, 0700), 0);
+	lock_drop(&swap->lock);
+	return NULL;
+}
+
+/* a --restore put another folder there while we waited: it is that one's lock that we need */
+static void a_lock_is_that_of_the_folder_that_is_there(void **state)
+{
+	struct world *w = *state;
+	struct swap swap = { .lock = -1 };
+	int lock = -1, other = -1;
+	struct why why = { 0 };
+	pthread_t thread;
+
+	store_shut(w);
+	memcpy(swap.store, w->store, sizeof(swap.store));
+	snprintf(swap.aside, sizeof(swap.aside), "%s.aside", w->store);
+	assert_int_equal(lock_deletions(w->store, &swap.lock), 0);
+	assert_int_equal(pthread_create(&thread, NULL, swap_soon, &swap), 0);
+	assert_int_equal(lock_backup(w->store, 5000, &lock, &why), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(lock_deletions(w->store, &other), NX_ELOCKED);
+	lock_drop(&lock);
+}
+
 static void a_name_that_is_taken_is_refused(void **state)
 {
 	struct world *w = *state;
@@ -542,6 +578,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		T(a_copy_beside_a_store_comes_back),
 		T(while_it_copies_no_part_is_deleted),
+		T(a_lock_is_that_of_the_folder_that_is_there),
 		T(a_name_that_is_taken_is_refused),
 		T(a_full_disk_leaves_nothing_half),
 		T(a_crash_while_restoring_leaves_a_whole_store),
