@@ -37,16 +37,6 @@ static struct {
 	uint8_t ring[RING_OCTETS];
 } the = { .lock = PTHREAD_MUTEX_INITIALIZER, .level = LOG_INFO_, .fd = 2, .given = 2, .flags = -1 };
 
-static size_t lines_in(const void *p, size_t n)
-{
-	const uint8_t *at = p;
-	size_t lines = 0;
-
-	for (size_t i = 0; i < n; i++)
-		lines += at[i] == '\n';
-	return lines;
-}
-
 /* ---- one line */
 
 struct line {
@@ -178,6 +168,34 @@ static void tell_dropped(void)
 	the.told = the.dropped;
 }
 
+/* so many lines were dropped by what this one says; 0: it is none of ours */
+static uint64_t told_by(const char *at, size_t n)
+{
+	static const char what[] = "level=warn event=log.dropped n=";
+	size_t before = the.journal ? strlen("<4>") : strlen("0000-00-00T00:00:00.000Z ");
+	uint64_t sum = 0;
+
+	if (n <= before + strlen(what) || memcmp(at + before, what, strlen(what)) != 0)
+		return 0;
+	for (size_t i = before + strlen(what); i < n && at[i] >= '0' && at[i] <= '9'; i++)
+		sum = sum * 10 + (uint64_t)(at[i] - '0');
+	return sum <= the.told ? sum : 0;
+}
+
+/* these are lost: they count, but for our own word of those that were lost before, which is to be
+ * said again */
+static void ring_lose(const uint8_t *p, size_t n)
+{
+	const char *at = (const char *)p, *end = at + n, *next;
+
+	for (; (next = memchr(at, '\n', (size_t)(end - at))) != NULL; at = next + 1) {
+		uint64_t told = told_by(at, (size_t)(next - at));
+
+		the.told -= told;
+		the.dropped += told == 0;
+	}
+}
+
 static void write_now(int fd, const char *p, size_t n)
 {
 	while (n > 0) {
@@ -240,12 +258,13 @@ static size_t ring_front(const uint8_t **ret)
 	return n;
 }
 
-static void ring_take(size_t n, size_t lost_lines)
+static void ring_take(const uint8_t *p, size_t n, bool lost)
 {
 	pthread_mutex_lock(&the.lock);
+	if (lost)
+		ring_lose(p, n);
 	the.from = (the.from + n) % RING_OCTETS;
 	the.len -= n;
-	the.dropped += lost_lines;
 	pthread_mutex_unlock(&the.lock);
 }
 
@@ -273,12 +292,12 @@ bool log_flush(void)
 		ssize_t done = put(p, n);
 
 		if (done > 0) {
-			ring_take((size_t)done, 0);
+			ring_take(p, (size_t)done, false);
 		} else if (done < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
 			left = true;
 		} else if (done == 0 || errno != EINTR) {
 			/* nobody will ever read these (EPIPE) or they cannot be kept (ENOSPC) */
-			ring_take(n, lines_in(p, n));
+			ring_take(p, n, true);
 			break;
 		}
 	}

@@ -394,6 +394,40 @@ static void a_reader_who_left_costs_nothing(void **state)
 	ends[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+/* a disk that was full, a reader of a named pipe: the line that says how many were lost may be lost
+ * itself, over and over, and then the next one says it */
+static void a_reader_who_comes_back_learns_all_that_it_missed(void **state)
+{
+	char folder[] = "/tmp/newsxd-test.XXXXXX", path[64];
+	int reader, writer;
+	char *text;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/pipe", folder);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	writer = open(path, O_WRONLY | O_CLOEXEC);
+	log_open(writer, LOG_INFO_);
+	close(reader);
+	for (unsigned i = 0; i < 5; i++) {
+		log_info("a.line", kv_str("said", "\nlevel=warn event=log.dropped n=7\n"));
+		assert_false(log_flush());
+		assert_false(log_flush());
+	}
+	assert_int_equal(log_dropped(), 5);
+	close(ends[0]);
+	ends[0] = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	log_info("a.line");
+	text = drain();
+	assert_int_equal(count(text, "level=warn event=log.dropped n=5\n"), 1);
+	assert_int_equal(count(text, "\n"), 2);
+	log_close();
+	close(writer);
+	unlink(path);
+	rmdir(folder);
+}
+
 static void under_systemd_there_is_no_time(void **state)
 {
 	(void)state;
@@ -496,6 +530,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_opened_anew),
 		cmocka_unit_test(a_file_goes_on_where_it_is),
 		WITH_PIPE(a_reader_who_left_costs_nothing),
+		WITH_PIPE(a_reader_who_comes_back_learns_all_that_it_missed),
 		WITH_PIPE(under_systemd_there_is_no_time),
 		WITH_PIPE(threads_do_not_cut_each_other),
 	};
