@@ -44,6 +44,19 @@ static void nth_name(const char *names, unsigned nth, char *to, size_t size)
 	snprintf(to, size, "%.*s", (int)(n < size ? n : size - 1), names);
 }
 
+static bool is_ours(const struct one *one)
+{
+	return strncmp(one->name, OUR_NAME, sizeof(OUR_NAME) - 1) == 0;
+}
+
+static void forget(const struct one *one)
+{
+	char what[128];
+
+	snprintf(what, sizeof(what), "FDSTOREREMOVE=1\nFDNAME=%s", one->name);
+	notify_say(what, -1);
+}
+
 int kept_take(struct kept **ret)
 {
 	const char *count = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
@@ -64,6 +77,8 @@ int kept_take(struct kept **ret)
 		if (is_listening(one->fd)) {
 			fcntl(one->fd, F_SETFL, fcntl(one->fd, F_GETFL) | O_NONBLOCK);
 		} else {
+			if (is_ours(one)) /* it had made way for one that was not opened then */
+				forget(one);
 			close(one->fd);
 			one->fd = -1;
 		}
@@ -104,6 +119,53 @@ int kept_find(struct kept *kept, const struct sockaddr *wanted)
 	return -1;
 }
 
+static bool is_any(const struct sockaddr *at)
+{
+	const struct sockaddr_in *at4 = (const void *)at;
+	const struct sockaddr_in6 *at6 = (const void *)at;
+
+	return at->sa_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&at6->sin6_addr)
+					 : at4->sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+/* the port stands at the same place in both families */
+static bool in_the_way(const struct sockaddr *is, const struct sockaddr *wanted)
+{
+	return ((const struct sockaddr_in *)is)->sin_port ==
+		       ((const struct sockaddr_in *)wanted)->sin_port &&
+	       (is_any(is) || is_any(wanted));
+}
+
+static int strange(const struct sockaddr *is, struct why *why)
+{
+	char address[64];
+
+	gate_address_text(is, address, sizeof(address));
+	return why_set(why, NX_ECONF,
+		       "a socket unit gives us %s, which listen address does not have", address);
+}
+
+int kept_make_way(struct kept *kept, const struct sockaddr *wanted, struct why *why)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < kept->n; i++) {
+		struct sockaddr_storage is = { 0 };
+		socklen_t n = sizeof(is);
+		int fd = kept->v[i].fd;
+
+		if (fd < 0 || getsockname(fd, (struct sockaddr *)&is, &n) < 0 ||
+		    !in_the_way((struct sockaddr *)&is, wanted))
+			continue;
+		if (!is_ours(&kept->v[i]))
+			return strange((struct sockaddr *)&is, why);
+		/* systemd has it too, so to close it is not enough */
+		if (is.ss_family == wanted->sa_family && shutdown(fd, SHUT_RD) == 0)
+			r = 1;
+	}
+	return r;
+}
+
 static bool has_name(const struct kept *kept, const char *name)
 {
 	for (unsigned i = 0; i < kept->n; i++)
@@ -131,19 +193,13 @@ int kept_drop_rest(struct kept *kept, struct why *why)
 		struct one *one = &kept->v[i];
 		struct sockaddr_storage is = { 0 };
 		socklen_t n = sizeof(is);
-		char what[128], address[64];
 
 		if (one->fd < 0)
 			continue;
-		if (strncmp(one->name, OUR_NAME, sizeof(OUR_NAME) - 1) == 0) {
-			snprintf(what, sizeof(what), "FDSTOREREMOVE=1\nFDNAME=%s", one->name);
-			notify_say(what, -1);
-		} else if (getsockname(one->fd, (struct sockaddr *)&is, &n) == 0) {
-			gate_address_text((struct sockaddr *)&is, address, sizeof(address));
-			r = why_set(why, NX_ECONF,
-				    "a socket unit gives us %s, which listen address does not have",
-				    address);
-		}
+		if (is_ours(one))
+			forget(one);
+		else if (getsockname(one->fd, (struct sockaddr *)&is, &n) == 0)
+			r = strange((struct sockaddr *)&is, why);
 		close(one->fd);
 		one->fd = -1;
 	}

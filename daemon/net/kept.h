@@ -17,6 +17,10 @@ struct kept;
 int kept_take(struct kept **ret);
 /* the listening socket bound to that address, the caller's now; port 0: any port. -1: none */
 int kept_find(struct kept *kept, const struct sockaddr *wanted);
+/* that address is in use. returns 1: by one of our own that nobody has asked for (all addresses
+ * where it is now one of them, or the other way round), which no longer listens; NX_ECONF: by one
+ * of a socket unit, which why names; 0: by neither */
+int kept_make_way(struct kept *kept, const struct sockaddr *wanted, struct why *why);
 /* a socket that is new: into the store, under a name that nothing has */
 void kept_add(struct kept *kept, int fd);
 /* those that nobody asked for are closed, and leave the store; one of a socket unit cannot, so that

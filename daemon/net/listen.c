@@ -146,8 +146,21 @@ static int take_guests(int fd)
 	return listen(fd, SOMAXCONN);
 }
 
-/* a listening socket of that address: kept over our last end, or a new one. -1: errno says why */
-static int door_socket(struct kept *kept, const struct addrinfo *info)
+/* returns 0; -1: errno says why, or words do when there are some */
+static int door_bind(struct kept *kept, int fd, const struct addrinfo *info, struct why *why)
+{
+	if (bind(fd, info->ai_addr, info->ai_addrlen) == 0)
+		return 0;
+	if (errno != EADDRINUSE)
+		return -1;
+	if (kept_make_way(kept, info->ai_addr, why) == 1)
+		return bind(fd, info->ai_addr, info->ai_addrlen);
+	errno = EADDRINUSE;
+	return -1;
+}
+
+/* a listening socket of that address: kept over our last end, or a new one. -1: as door_bind() */
+static int door_socket(struct kept *kept, const struct addrinfo *info, struct why *why)
 {
 	int fd = kept_find(kept, info->ai_addr);
 	bool fresh = fd < 0;
@@ -165,7 +178,7 @@ static int door_socket(struct kept *kept, const struct addrinfo *info)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &(int){ 1 }, sizeof(int));
 	else if (fresh)
 		setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &(int){ 1 }, sizeof(int));
-	if ((fresh && bind(fd, info->ai_addr, info->ai_addrlen) < 0) || take_guests(fd) < 0) {
+	if ((fresh && door_bind(kept, fd, info, why) < 0) || take_guests(fd) < 0) {
 		close(fd);
 		return -1;
 	}
@@ -195,12 +208,18 @@ static int door_open(struct listen *listen, struct kept *kept, struct door *door
 	struct sockaddr_storage bound = { 0 };
 	socklen_t n = sizeof(bound);
 	struct addrinfo *info = NULL;
+	struct why strange = { 0 };
 	int r = resolve(address, &info, why), fd;
 
 	if (r < 0)
 		return r;
 	assert(info != NULL);
-	fd = door_socket(kept, info);
+	fd = door_socket(kept, info, &strange);
+	if (strange.code < 0) {
+		*why = strange;
+		r = strange.code;
+		goto out;
+	}
 	if (fd < 0 || getsockname(fd, (struct sockaddr *)&bound, &n) < 0) {
 		r = why_set(why, NX_ESYS, "cannot listen on %s: %s%s", address, strerror(errno),
 			    remedy(errno));

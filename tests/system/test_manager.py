@@ -1,6 +1,7 @@
 """The daemon as a service: descriptors kept by its manager, socket activation, the watchdog. No systemd is needed here."""
 import fcntl
 import os
+import re
 import socket
 import subprocess
 import tempfile
@@ -89,6 +90,41 @@ def test_listeners_that_nobody_wants_leave_the_store():
             raise Failed("the port that nobody wants is still open")
         except ConnectionRefusedError:
             pass
+
+
+def test_an_address_that_takes_the_place_of_one_that_is_kept():
+    """all addresses, then one of them, then all again: the port stays, and what is kept of it must not be in the way"""
+    with Service(PARTNERS) as service:
+        service.until_said("READY")
+        for n, address in enumerate(("0.0.0.0", "127.0.0.1", "0.0.0.0")):
+            service.kill()
+            with open(service.config, encoding="utf-8") as file:
+                text = re.sub(r'address = \{"[0-9.]+:', 'address = {"%s:' % address, file.read())
+            with open(service.config, "w", encoding="utf-8") as file:
+                file.write(text)
+            mark = len(service.heard)
+            service.restart()
+            service.until_said("READY", mark)
+            names = [socket.socket(fileno=os.dup(fd)).getsockname() for _, fd in service.store]
+            check(names, [(address, service.port)], "in the store")
+            publishes(service, "urn:test:%d" % n)
+
+
+def test_what_a_socket_unit_has_is_not_another_program():
+    """the address that is configured is part of what the unit listens on: the words say so"""
+    with Service(PARTNERS) as service:
+        service.until_said("READY")
+        service.stop()
+        for _, fd in service.store:
+            os.close(fd)
+        server = socket.create_server(("::", service.port), family=socket.AF_INET6, dualstack_ipv6=True)
+        service.store = [("newsxd.socket", server.fileno())]
+        mark, service.process = service.mark(), None
+        service.start(wait=False)
+        got = service.log("listen.fail", since=mark)
+        holds("a socket unit gives us [::]:%d, which listen address does not have" % service.port in got["words"], got)
+        check(service.process.wait(WAIT_S), 69, "exit status")
+        server.close()
 
 
 def test_a_socket_unit():
