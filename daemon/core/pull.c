@@ -35,6 +35,8 @@ static void pull_route(struct pull *pull)
 		if (want->link == NULL || want->link->over)
 			continue;
 		pull->link = want->link;
+		for (pull->wants_here = 0; want != NULL; want = want->next)
+			pull->wants_here += want->link == pull->link;
 		for (at = &pull->link->needs_wait; *at != NULL; at = &(*at)->next_waiting)
 			;
 		*at = pull;
@@ -155,15 +157,6 @@ int pull_want(struct link *link, const uint8_t sha256[32], uint64_t size, bool f
 	return 0;
 }
 
-static bool wanted_on(const struct pull *pull, const struct link *link)
-{
-	const struct want *want = pull->wants;
-
-	while (want != NULL && want->link != link)
-		want = want->next;
-	return want != NULL;
-}
-
 /* its link has no item any more that it is a part of */
 static void pull_elsewhere(struct pull *pull)
 {
@@ -188,8 +181,7 @@ void pull_unwant(struct want **at)
 			; /* it comes to its end by itself */
 		else if (pull->wants == NULL)
 			pull_over(pull);
-		else if (pull->link != NULL && pull->link == want->link &&
-			 !wanted_on(pull, pull->link))
+		else if (pull->link != NULL && pull->wants_here == 0)
 			pull_elsewhere(pull);
 	}
 	free(want);

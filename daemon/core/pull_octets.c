@@ -68,6 +68,7 @@ void want_on(struct pull *pull, struct want *want)
 	*want->at = want;
 	pull->wants_end = &want->next;
 	pull->wants_flash += want->flash;
+	pull->wants_here += pull->link != NULL && pull->link == want->link;
 }
 
 void want_off(struct want *want)
@@ -81,6 +82,7 @@ void want_off(struct want *want)
 	else
 		pull->wants_end = want->at;
 	pull->wants_flash -= want->flash;
+	pull->wants_here -= pull->link != NULL && pull->link == want->link;
 	want->pull = NULL;
 }
 

@@ -34,6 +34,7 @@ struct pull {
 	struct want *wants, **wants_end;
 	unsigned wants_flash; /* of flash items, among them */
 	struct link *link;    /* that serves it, or whose handles it waits for */
+	unsigned wants_here;  /* of that link, among the wants: counted, for one partner's many */
 	uint64_t handle;
 	uint64_t got, asked, committed; /* offsets: received; asked for up to; on disk */
 	uint64_t window;
