@@ -85,18 +85,26 @@ void expire_positions(struct items *items, struct txn *txn, uint32_t subscriptio
 /* ---- what is remembered of each subscription */
 struct tend_sub *expire_state(struct tend *tend, uint32_t number)
 {
+	unsigned low = 0, high = tend->n;
 	struct tend_sub *p;
 
-	for (unsigned i = 0; i < tend->n; i++) {
-		if (tend->subs[i].number == number)
-			return &tend->subs[i];
+	while (low < high) {
+		unsigned middle = low + (high - low) / 2;
+
+		if (tend->subs[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
 	}
+	if (low < tend->n && tend->subs[low].number == number)
+		return &tend->subs[low];
 	p = reallocarray(tend->subs, tend->n + 1, sizeof(*p));
 	if (p == NULL)
 		return NULL;
 	tend->subs = p;
-	p[tend->n] = (struct tend_sub){ .number = number, .look = 1 };
-	return &p[tend->n++];
+	memmove(&p[low + 1], &p[low], (tend->n++ - low) * sizeof(*p));
+	p[low] = (struct tend_sub){ .number = number, .look = 1 };
+	return &p[low];
 }
 
 void expire_look_again(struct items *items, uint32_t subscription)

@@ -59,7 +59,7 @@ struct tend {
 	bool story_more;
 	struct receipts_place receipts;
 	/* expiry */
-	struct tend_sub *subs;
+	struct tend_sub *subs; /* by number */
 	unsigned n, turn;
 	bool wait; /* debts went at the mark: what that frees is not seen before retirement ran */
 	int64_t mark_ms; /* when; or when the deletion of photos was last seen to be held up */
@@ -123,7 +123,8 @@ struct expiring {
 	bool gave; /* something went */
 };
 enum { BY_AGE, BY_SIZE };
-struct tend_sub *expire_state(struct tend *tend, uint32_t number); /* NULL: out of memory */
+/* good until the next call. NULL: out of memory */
+struct tend_sub *expire_state(struct tend *tend, uint32_t number);
 void expire_near(struct expiring *e, int by, uint64_t percent);
 /* gives up e->go; rule: the setting or mark that it passed, for the log */
 void expire_now(struct expiring *e, const char *rule);
