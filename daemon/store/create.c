@@ -216,6 +216,18 @@ static int make(const struct create *create, const char *path, struct why *why)
 	return r;
 }
 
+void env_undo(const char *parent, const char *name)
+{
+	char path[PATH_LEN], fresh[PATH_LEN];
+	struct why ignored;
+
+	/* under the name that the next start looks for: a crash in between leaves no half of it */
+	if (snprintf(fresh, sizeof(fresh), "%s/%s.new", parent, name) < PATH_LEN &&
+	    snprintf(path, sizeof(path), "%s/%s", parent, name) < PATH_LEN &&
+	    rename(path, fresh) == 0)
+		remove_leftover(fresh, &ignored);
+}
+
 static int make_if_missing(const struct create *create, const char *path, struct why *why)
 {
 	char file[PATH_LEN + 16], fresh[PATH_LEN];

@@ -33,6 +33,8 @@ struct env_want {
 	uint64_t octets;  /* map_size */
 };
 int env_room(const char *parent, const struct env_want *wants, size_t n, struct why *why);
+/* what was made just now and holds nothing goes again. It is closed, and nobody else has it */
+void env_undo(const char *parent, const char *name);
 /* octets of the file in folder dir; 0: there is none */
 uint64_t env_octets(const char *dir);
 /* words for store_event: what of the store keeps its size, though a smaller one is asked for */

@@ -177,6 +177,27 @@ static uint64_t map_octets(const struct store *store, const char *name, uint64_t
 	return marks_standing(size, page, env_octets(dir), &kept).map * page;
 }
 
+static bool is_there(const struct store *store, const char *name)
+{
+	char dir[PATH_MAX];
+
+	snprintf(dir, sizeof(dir), "%.4000s/%s", store->directory, name);
+	return env_octets(dir) > 0;
+}
+
+/* stories without photos are no store, but would keep their room, and their share of a size that
+ * the next start is no longer asked for */
+static void undo_items(struct store *store)
+{
+	struct store_state state = { 0 };
+
+	items_state(store->items, &state);
+	if (state.sequence_last > 0)
+		return;
+	items_close(&store->items);
+	env_undo(store->directory, "items");
+}
+
 static int open_environments(struct store *store, struct why *why)
 {
 	uint64_t items = store->conf.size / 100 * store->conf.items_share_pct;
@@ -190,6 +211,7 @@ static int open_environments(struct store *store, struct why *why)
 		{ "items", map_octets(store, "items", items) },
 		{ "photos", map_octets(store, "photos", photos.size) },
 	};
+	bool begins = !is_there(store, "items") && !is_there(store, "photos");
 	int r = env_room(store->directory, wants, 2, why);
 
 	if (r == 0)
@@ -198,6 +220,8 @@ static int open_environments(struct store *store, struct why *why)
 		return r;
 	photos.items = items_db(store->items);
 	r = photos_open(&photos, &store->photos, why);
+	if (r < 0 && begins)
+		undo_items(store);
 	store->reader = (struct reader){
 		.items = store->items, .photos = store->photos, .event = on_event, .arg = store
 	};

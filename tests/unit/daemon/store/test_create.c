@@ -1,6 +1,7 @@
 /* an environment comes into being whole or not at all */
 #include "base/fault.h"
 #include "items_fixture.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -208,6 +209,60 @@ static void what_a_refused_allocation_took_goes_back(void **state)
 	assert_int_equal(fx_open(fx), 0);
 	assert_int_equal(fx_put(fx, .uri = "urn:a").result, RESULT_DUPLICATE);
 	assert_null(fx_told(fx, STORE_SIZE));
+}
+
+static void no_event(const struct store_event *event, void *arg)
+{
+	(void)event;
+	(void)arg;
+}
+
+static void no_wake(void *arg)
+{
+	(void)arg;
+}
+
+/* somebody else took the disk between the stories' part and the photos' */
+static void half_a_store_is_no_store(void **state)
+{
+	struct fx *fx = *state;
+	struct store_conf conf = { .directory = fx->dir,
+				   .node = "exchange",
+				   .size = 256 << 20,
+				   .items_share_pct = 25,
+				   .in_line = true,
+				   .event = no_event,
+				   .wake = no_wake };
+	struct store *store = NULL;
+	struct store_state shown;
+	struct stat st;
+	struct why why;
+	char path[400];
+
+	disk_gives = 100 << 20;
+	assert_int_equal(store_open(&conf, &store, &why), NX_EFULL);
+	path_of(fx, path, "items");
+	assert_int_equal(stat(path, &st), -1);
+	path_of(fx, path, "items.new");
+	assert_int_equal(stat(path, &st), -1);
+	/* a size that finds room is shared out as it was asked for */
+	conf.size = 64 << 20;
+	assert_int_equal(store_open(&conf, &store, &why), 0);
+	store_state(store, &shown);
+	assert_in_range(shown.items_octets, 15 << 20, 16 << 20);
+	store_close(&store);
+	/* what was there before is left alone */
+	path_of(fx, path, "photos/data.mdb");
+	assert_int_equal(unlink(path), 0);
+	path_of(fx, path, "photos/lock.mdb");
+	assert_int_equal(unlink(path), 0);
+	disk_gives = 4096;
+	assert_int_equal(store_open(&conf, &store, &why), NX_EFULL);
+	path_of(fx, path, "items/data.mdb");
+	assert_int_equal(stat(path, &st), 0);
+	disk_gives = -1;
+	assert_int_equal(store_open(&conf, &store, &why), 0);
+	store_close(&store);
 }
 
 /* a smaller one would put what stands above the marks: debts would go, or nothing be settled */
@@ -520,6 +575,7 @@ int main(void)
 		T(a_disk_that_is_too_small_is_left_alone),
 		T(both_have_room_or_neither_is_made),
 		T(what_a_refused_allocation_took_goes_back),
+		T(half_a_store_is_no_store),
 		T(it_never_shrinks_and_says_so),
 		T(a_reader_that_died_is_let_go),
 		T(one_path_is_opened_once),
