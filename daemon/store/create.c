@@ -111,44 +111,65 @@ static int no_room(int error, uint64_t octets, const char *path, struct why *why
 	return failed(why, what, path);
 }
 
-/* blocks of the file in PARENT/NAME+end, where it lies on this device; false: it does not */
-static bool blocks_of(const char *parent, const char *name, const char *end, dev_t device,
-		      uint64_t *ret)
+/* blocks of the file in PARENT/NAME+end, and the device where it lies; 0: it is not there */
+static uint64_t blocks_of(const char *parent, const char *name, const char *end, dev_t *device)
 {
 	char file[PATH_LEN];
 	struct stat st;
 
-	*ret = 0;
 	if (snprintf(file, sizeof(file), "%s/%s%s/data.mdb", parent, name, end) >= PATH_LEN ||
 	    stat(file, &st) < 0)
-		return true;
-	if (st.st_dev == device)
-		*ret = (uint64_t)st.st_blocks * 512;
-	return st.st_dev == device;
+		return 0;
+	*device = st.st_dev;
+	return (uint64_t)st.st_blocks * 512;
 }
 
-int env_room(const char *parent, const struct env_want *wants, size_t n, struct why *why)
+/* the room on one device, which folder is on, for those that lie there or will be made there */
+static int room_on(dev_t device, const char *folder, const char *parent, dev_t parent_device,
+		   const struct env_want *wants, size_t n, struct why *why)
 {
 	uint64_t need = 0, all = 0, ours = 0, room;
 	struct statvfs fs;
-	struct stat st;
 
 	/* a tmpfs without a limit says 0 of everything; whoever cannot be asked is tried */
-	if (stat(parent, &st) < 0 || statvfs(parent, &fs) < 0 || fs.f_blocks == 0)
+	if (statvfs(folder, &fs) < 0 || fs.f_blocks == 0)
 		return 0;
 	for (size_t i = 0; i < n; i++) {
-		uint64_t has, left;
+		dev_t on = parent_device, left_on = parent_device;
+		uint64_t has = blocks_of(parent, wants[i].name, "", &on);
+		uint64_t left = blocks_of(parent, wants[i].name, ".new", &left_on);
 
-		blocks_of(parent, wants[i].name, ".new", st.st_dev, &left);
-		ours += left; /* of an interrupted creation: it goes first */
-		if (!blocks_of(parent, wants[i].name, "", st.st_dev, &has))
+		if (left_on == device)
+			ours += left; /* of an interrupted creation: it goes first */
+		if (on != device)
 			continue;
 		all += wants[i].octets;
 		need += wants[i].octets > has ? wants[i].octets - has : 0;
 	}
 	/* what is reserved for root, root gets */
 	room = (uint64_t)(geteuid() == 0 ? fs.f_bfree : fs.f_bavail) * fs.f_frsize + ours;
-	return need <= room ? 0 : no_room(ENOSPC, all, parent, why);
+	return need <= room ? 0 : no_room(ENOSPC, all, folder, why);
+}
+
+int env_room(const char *parent, const struct env_want *wants, size_t n, struct why *why)
+{
+	struct stat st;
+	int r;
+
+	if (stat(parent, &st) < 0)
+		return 0;
+	r = room_on(st.st_dev, parent, parent, st.st_dev, wants, n, why);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		char folder[PATH_LEN];
+		dev_t on = st.st_dev;
+
+		/* somebody moved it to a disk of its own */
+		blocks_of(parent, wants[i].name, "", &on);
+		if (on != st.st_dev &&
+		    snprintf(folder, sizeof(folder), "%s/%s", parent, wants[i].name) < PATH_LEN)
+			r = room_on(on, folder, parent, st.st_dev, wants, n, why);
+	}
+	return r;
 }
 
 static int preallocate(struct db *db, uint64_t octets, const char *path, struct why *why)

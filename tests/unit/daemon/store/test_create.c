@@ -12,14 +12,21 @@
 
 /* ---- a disk of our own size, in front of the real one */
 static uint64_t disk_free = INT64_MAX; /* what it says */
+static uint64_t other_free;            /* what the disk of /dev/shm says */
 static off_t disk_gives = -1;          /* octets of a file, then it is full; -1: all */
 static unsigned disk_asked;            /* to allocate */
 
+static bool is_other(const char *path)
+{
+	struct stat st, other;
+
+	return stat(path, &st) == 0 && stat("/dev/shm", &other) == 0 && st.st_dev == other.st_dev;
+}
+
 int statvfs(const char *path, struct statvfs *ret)
 {
-	(void)path;
 	*ret = (struct statvfs){ .f_frsize = 512, .f_blocks = 1 << 30 };
-	ret->f_bfree = ret->f_bavail = disk_free / 512;
+	ret->f_bfree = ret->f_bavail = (is_other(path) ? other_free : disk_free) / 512;
 	return 0;
 }
 
@@ -209,6 +216,38 @@ static void what_a_refused_allocation_took_goes_back(void **state)
 	assert_int_equal(fx_open(fx), 0);
 	assert_int_equal(fx_put(fx, .uri = "urn:a").result, RESULT_DUPLICATE);
 	assert_null(fx_told(fx, STORE_SIZE));
+}
+
+/* photos that were moved to a disk of their own: each is asked for what is its own */
+static void each_disk_is_asked(void **state)
+{
+	static const struct env_want wants[] = { { "items", 64 << 20 }, { "photos", 32 << 20 } };
+	char other[] = "/dev/shm/newsxd-create-XXXXXX", path[400];
+	struct fx *fx = *state;
+	struct why why = { 0 };
+	int fd;
+
+	if (is_other(fx->dir) || mkdtemp(other) == NULL)
+		skip();
+	path_of(fx, path, "photos");
+	assert_int_equal(symlink(other, path), 0);
+	path_of(fx, path, "photos/data.mdb");
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(fallocate(fd, 0, 0, 1 << 20), 0);
+	close(fd);
+	disk_free = 64 << 20;
+	other_free = (31 << 20) - 512;
+	assert_int_equal(env_room(fx->dir, wants, 2, &why), NX_EFULL);
+	assert_non_null(strstr(why.words, "/photos: cannot take its 32 MiB"));
+	assert_int_equal(env_room(fx->dir, wants, 1, &why), 0);
+	other_free = 31 << 20;
+	assert_int_equal(env_room(fx->dir, wants, 2, &why), 0);
+	disk_free = (64 << 20) - 512;
+	assert_int_equal(env_room(fx->dir, wants, 2, &why), NX_EFULL);
+	assert_non_null(strstr(why.words, "cannot take its 64 MiB"));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(other), 0);
 }
 
 static void no_event(const struct store_event *event, void *arg)
@@ -576,6 +615,7 @@ int main(void)
 		T(both_have_room_or_neither_is_made),
 		T(what_a_refused_allocation_took_goes_back),
 		T(half_a_store_is_no_store),
+		T(each_disk_is_asked),
 		T(it_never_shrinks_and_says_so),
 		T(a_reader_that_died_is_let_go),
 		T(one_path_is_opened_once),
