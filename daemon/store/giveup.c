@@ -165,7 +165,7 @@ void expire_now(struct expiring *e, const char *rule)
 
 void expire_wait(struct expiring *e)
 {
-	e->tend->wait = true;
+	e->tend->wait = e->tend->going = true;
 	e->tend->freed = false;
 	e->tend->mark_ms = e->wall_ms;
 }

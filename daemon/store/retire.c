@@ -205,7 +205,7 @@ static bool pass_run(struct pass *pass, struct removal *removal)
 }
 
 /* ---- a step */
-static int retire_step(struct items *items, struct tend *tend, int64_t now_ms)
+static int retire_step(struct items *items, struct tend *tend, int64_t now_ms, int64_t wall_ms)
 {
 	unsigned percent = tend_percent(items);
 	struct txn txn;
@@ -238,6 +238,9 @@ static int retire_step(struct items *items, struct tend *tend, int64_t now_ms)
 	}
 	tend->freed = tend->freed || removal.items_n > 0;
 	tend->clear = !more && removal.items_n == 0;
+	if (tend->going && removal.items_n > 0) /* of thousands the last one's photos count */
+		tend->mark_ms = wall_ms;
+	tend->going = tend->going && !tend->clear;
 	return !tend->clear || walk_presses(items, tend);
 }
 
@@ -253,7 +256,7 @@ int items_retire(struct items *items, int64_t wall_ms)
 		items_retire_again(items, 0, UINT64_MAX);
 		tend->pass_ms = now_ms;
 	}
-	r = retire_step(items, tend, now_ms);
+	r = retire_step(items, tend, now_ms, wall_ms);
 	if (r == 0 &&
 	    tend->wait) { /* what expiry gave up is gone: it may look at the marks again */
 		tend->wait = false;

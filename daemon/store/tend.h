@@ -61,8 +61,10 @@ struct tend {
 	/* expiry */
 	struct tend_sub *subs; /* by number */
 	unsigned n, turn;
-	bool wait; /* debts went at the mark: what that frees is not seen before retirement ran */
-	int64_t mark_ms; /* when; or when the deletion of photos was last seen to be held up */
+	bool wait;  /* debts went at the mark: what that frees is not seen before retirement ran */
+	bool going; /* what then went is on its way out: retirement has not come to its end */
+	int64_t mark_ms; /* when; or when the last of it was retired; or when the deletion of photos
+			    was last seen to be held up */
 	bool granted;    /* by another rule, since the mark's own last slice */
 	struct brim brim;
 	/* before debts go at the mark, all else went */

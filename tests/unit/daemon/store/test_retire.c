@@ -709,6 +709,25 @@ static void at_the_mark_what_a_ceiling_took_is_waited_for(void **state)
 	items_photos_percent(fx->items, 0);
 }
 
+/* thousands take long to retire, and only then are the last one's photos deleted */
+static void at_the_mark_the_last_that_went_is_waited_for(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("a", true);
+	uint32_t sub = too_large_at_the_mark(fx, &def);
+
+	fx_advance(fx, 4000);
+	retire_all(fx);
+	fx_advance(fx, 4900);
+	expire_all(fx);
+	assert_int_equal(fx_claim(fx, sub).expired, 11);
+	fx_advance(fx, 100);
+	expire_all(fx);
+	assert_int_equal(fx_claim(fx, sub).expired, 17);
+	items_photos_percent(fx->items, 0);
+	fx_maintain(fx);
+}
+
 /* ... where it made none, the mark goes on */
 static void at_the_mark_a_ceiling_is_not_waited_for_long(void **state)
 {
@@ -844,6 +863,7 @@ int main(void)
 		T(at_the_mark_a_flood_pushes_nobody_out),
 		T(at_the_mark_of_photos_photos_weigh),
 		T(at_the_mark_what_a_ceiling_took_is_waited_for),
+		T(at_the_mark_the_last_that_went_is_waited_for),
 		T(at_the_mark_a_ceiling_is_not_waited_for_long),
 		T(at_the_mark_steady_expiry_holds_nothing_up),
 		T(at_the_mark_deletions_that_are_held_up_are_waited_for),
