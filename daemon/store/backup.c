@@ -52,9 +52,16 @@ static int hold(const char *folder, int *ret_fd, struct why *why)
 /* an empty folder that is ours: what an interrupted one left goes, what is being written stays */
 static int begin(struct backup *backup, struct why *why)
 {
-	int left = -1;
-	int r = hold(backup->fresh, &left, why);
+	struct stat st;
+	int left = -1, r;
 
+	/* what lies there must be our own: of a link, or a stranger's folder, we would remove what
+	 * it leads to */
+	if (lstat(backup->fresh, &st) == 0 && (!S_ISDIR(st.st_mode) || st.st_uid != geteuid()))
+		return why_set(why, NX_EEXIST,
+			       "%s is there, and no backup of this user left it: remove it",
+			       backup->fresh);
+	r = hold(backup->fresh, &left, why);
 	if (r == 0)
 		r = folder_remove(backup->fresh, why);
 	if (r == 0)

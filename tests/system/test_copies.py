@@ -514,6 +514,35 @@ def test_where_a_copy_may_go():
         check(len(read_all(x, 1)), 1, "what was restored")
 
 
+def test_a_link_in_the_way_is_not_followed():
+    """a store, a copy and a half copy behind symbolic links: nothing that the last leads to is taken for a leftover"""
+    with exchange() as x:
+        with_photos(x, 1)
+        x.stop()
+        store, copy, other = (os.path.join(x.folder, name) for name in ("store", "copy", "other"))
+        os.mkdir(os.path.join(x.folder, "disk"))
+        os.rename(store, os.path.join(x.folder, "disk", "store"))
+        os.symlink("disk/store", store)
+        newsxd(x, "--backup", copy)
+        os.symlink(copy, other + ".new")
+        got = newsxd(x, "--backup", other, check_status=1)
+        holds("other.new" in got.stderr and "remove it" in got.stderr, got.stderr)
+        os.unlink(other + ".new")
+        os.symlink("nowhere", other)
+        holds("there already" in newsxd(x, "--backup", other, check_status=1).stderr, "a link is a name that is taken")
+        if os.geteuid() == 0:
+            os.mkdir(other + "-2.new")
+            os.chown(other + "-2.new", 65534, 65534)
+            os.symlink(copy + "/items", other + "-2.new/items")
+            got = newsxd(x, "--backup", other + "-2", check_status=1)
+            holds("remove it" in got.stderr, got.stderr)
+        os.symlink(copy, other + "-3")
+        newsxd(x, "--restore", other + "-3")
+        check((os.readlink(store), len(os.listdir(os.path.join(x.folder, "disk")))), ("disk/store", 2), "beside the store itself")
+        x.restart()
+        check(len(read_all(x, 1)), 1, "items restored")
+
+
 def test_a_full_store_is_copied_and_comes_back():
     """photos until it refuses them: the copy holds what was acknowledged, and the restored one goes on refusing, and giving"""
     with Exchange(PARTNERS, SUBSCRIPTIONS, size="32MiB") as x:
