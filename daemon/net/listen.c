@@ -160,11 +160,13 @@ static int door_bind(struct kept *kept, int fd, const struct addrinfo *info, str
 }
 
 /* a listening socket of that address: kept over our last end, or a new one. -1: as door_bind() */
-static int door_socket(struct kept *kept, const struct addrinfo *info, struct why *why)
+static int door_socket(struct kept *kept, const struct addrinfo *info, bool *ret_fresh,
+		       struct why *why)
 {
 	int fd = kept_find(kept, info->ai_addr);
 	bool fresh = fd < 0;
 
+	*ret_fresh = fresh;
 	if (fresh)
 		fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -182,8 +184,6 @@ static int door_socket(struct kept *kept, const struct addrinfo *info, struct wh
 		close(fd);
 		return -1;
 	}
-	if (fresh)
-		kept_add(kept, fd);
 	return fd;
 }
 
@@ -209,12 +209,13 @@ static int door_open(struct listen *listen, struct kept *kept, struct door *door
 	socklen_t n = sizeof(bound);
 	struct addrinfo *info = NULL;
 	struct why strange = { 0 };
+	bool fresh;
 	int r = resolve(address, &info, why), fd;
 
 	if (r < 0)
 		return r;
 	assert(info != NULL);
-	fd = door_socket(kept, info, &strange);
+	fd = door_socket(kept, info, &fresh, &strange);
 	if (strange.code < 0) {
 		*why = strange;
 		r = strange.code;
@@ -227,7 +228,7 @@ static int door_open(struct listen *listen, struct kept *kept, struct door *door
 			close(fd);
 		goto out;
 	}
-	*door = (struct door){ .listen = listen, .fd = fd };
+	*door = (struct door){ .listen = listen, .fd = fd, .fresh = fresh };
 	gate_address_text((struct sockaddr *)&bound, door->address, sizeof(door->address));
 	event_assign(&door->event, loop_base(listen->loop), fd, EV_READ | EV_PERSIST, on_door,
 		     door);
@@ -261,6 +262,10 @@ int listen_open(struct loop *loop, const char *const *addresses, unsigned n, str
 		r = door_open(listen, kept, &listen->doors[listen->n], addresses[listen->n], why);
 	if (r == 0)
 		r = kept_drop_rest(kept, why);
+	/* after them: systemd has room for so many (FileDescriptorStoreMax) */
+	for (unsigned i = 0; r == 0 && i < listen->n; i++)
+		if (listen->doors[i].fresh)
+			kept_add(kept, listen->doors[i].fd);
 	kept_free(&kept);
 	if (r == 0) {
 		doors_open(listen, true);

@@ -25,6 +25,7 @@ struct door {
 	struct listen *listen;
 	struct event event;
 	int fd;
+	bool fresh; /* no socket that was kept */
 	char address[64];
 };
 

@@ -82,8 +82,11 @@ def test_listeners_that_nobody_wants_leave_the_store():
         check(stored(), {"listener-0": first, "listener-1": ports[0]}, "two")
         service.kill()
         listen(ports[0], ports[1])
+        mark = len(service.heard)
         service.restart()
-        service.until_said("READY", len(service.heard))
+        service.until_said("READY", mark)
+        check([name for _, said in service.heard[mark:] for name in said if name.startswith("FDSTORE")],
+              ["FDSTOREREMOVE", "FDSTORE"], "room is made first: there is only so much")
         check(stored(), {"listener-1": ports[0], "listener-2": ports[1]}, "one gone, one new")
         try:
             socket.create_connection(("127.0.0.1", first), WAIT_S).close()
