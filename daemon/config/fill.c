@@ -180,11 +180,15 @@ static int list_value(struct into *into, const struct setting *setting, const ch
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < strings->n; i++) {
-		if (strcmp(strings->v[i], one) != 0)
-			continue;
-		r = why_set(why, NX_ECONF, "'%.80s' stands twice in '%s'", one, setting->name);
-		free(one);
-		return r;
+		if (strcmp(strings->v[i], one) == 0)
+			r = why_set(why, NX_ECONF, "'%.80s' stands twice in '%s'", one,
+				    setting->name);
+		else if (setting->kind == SET_ADDRESSES)
+			r = value_addresses(one, strings->v[i], why);
+		if (r < 0) {
+			free(one);
+			return r;
+		}
 	}
 	strings->v[strings->n++] = one;
 	return 0;

@@ -10,7 +10,7 @@
 
 #include "base/hash.h"
 
-#define PORT "7417"
+#define PORT 7417
 
 struct unit {
 	const char *name;
@@ -175,11 +175,11 @@ int value_pin(const char *text, uint8_t pin[32], struct why *why)
 	return 0;
 }
 
-/* the host without brackets; false when it is none */
-static bool host_ok(const char *text, size_t n)
+/* an address has many spellings: ret is the one, in brackets where those were. false: it is none */
+static bool host_of(const char *text, size_t n, char ret[64])
 {
+	char host[INET6_ADDRSTRLEN], plain[INET6_ADDRSTRLEN];
 	struct in6_addr addr;
-	char host[64];
 	bool six = n >= 2 && text[0] == '[' && text[n - 1] == ']';
 
 	if (six) {
@@ -190,26 +190,47 @@ static bool host_ok(const char *text, size_t n)
 		return false;
 	memcpy(host, text, n);
 	host[n] = '\0';
-	return inet_pton(six ? AF_INET6 : AF_INET, host, &addr) == 1;
+	if (inet_pton(six ? AF_INET6 : AF_INET, host, &addr) != 1)
+		return false;
+	inet_ntop(six ? AF_INET6 : AF_INET, &addr, plain, sizeof(plain));
+	snprintf(ret, 64, six ? "[%s]" : "%s", plain);
+	return true;
 }
 
 int value_address(const char *text, char **ret, struct why *why)
 {
 	const char *colon = strrchr(text, ':'), *bracket = strrchr(text, ']');
-	uint64_t port = 0;
+	uint64_t port = PORT;
+	char host[64];
 	size_t n;
 
 	if (bracket && colon && colon < bracket)
 		colon = NULL; /* it is one inside the brackets */
 	n = colon ? (size_t)(colon - text) : strlen(text);
-	if (!host_ok(text, n) || (colon && (!number(colon + 1, counts, &port) || port > 65535)))
+	if (!host_of(text, n, host) ||
+	    (colon && (!number(colon + 1, counts, &port) || port > 65535)))
 		return why_set(why, NX_ECONF,
 			       "'%.60s' is no address: 192.0.2.1:7417 or [2001:db8::1]:7417", text);
-	if (asprintf(ret, "%.*s:%s", (int)n, text, colon ? colon + 1 : PORT) < 0) {
+	if (asprintf(ret, "%s:%u", host, (unsigned)port) < 0) {
 		*ret = NULL;
 		return NX_ENOMEM;
 	}
 	return 0;
+}
+
+/* all addresses of a family beside one of them, at one port: the kernel gives both to nobody */
+int value_addresses(const char *a, const char *b, struct why *why)
+{
+	const char *a_port = strrchr(a, ':'), *b_port = strrchr(b, ':');
+	const char *any = a[0] == '[' ? "[::]:" : "0.0.0.0:";
+
+	if ((a[0] == '[') != (b[0] == '[') || strcmp(a_port, b_port) != 0 ||
+	    strcmp(a_port, ":0") == 0 ||
+	    (strncmp(a, any, strlen(any)) != 0 && strncmp(b, any, strlen(any)) != 0))
+		return 0;
+	return why_set(why, NX_ECONF,
+		       "'%s' and '%s' cannot both be listened on: the one is part of the other", a,
+		       b);
 }
 
 static void show(uint64_t value, const struct unit *units, char *to)

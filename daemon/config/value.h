@@ -18,8 +18,11 @@ int value_name(const char *text, struct why *why);    /* letters, digits, . _ -;
 int value_pattern(const char *text, struct why *why); /* a name, or a beginning and '*' */
 int value_san(const char *text, struct why *why);     /* DNS name, URI, mail address */
 int value_pin(const char *text, uint8_t pin[32], struct why *why);
-/* *ret is malloc'ed: the address with its port, 7417 where none was given */
+/* *ret is malloc'ed: the address as inet_ntop() writes it, with its port, 7417 where none was given
+ */
 int value_address(const char *text, char **ret, struct why *why);
+/* two such, which are not the same: can both be listened on? */
+int value_addresses(const char *a, const char *b, struct why *why);
 /* as it would be written: "2GiB", "10min"; to has 32 octets */
 void value_show_size(uint64_t octets, char *to);
 void value_show_time(uint64_t ms, char *to);
