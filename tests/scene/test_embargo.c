@@ -168,8 +168,8 @@ static void a_kill_takes_back_an_open_delivery(void **state)
 	assert_true(actor_got(web, "urn:a", "1")->withdrawn); /* also with all versions */
 	assert_non_null(actor_got(vna, "urn:a", "2"));
 	assert_int_equal(actor_got(vna, "urn:a", "2")->lane, LANE_FLASH);
-	actor_refuse(vna, actor_got(vna, "urn:a", "1"), NX_EWITHDRAWN, NX_NEVER, 0);
-	actor_ack(web, actor_got(web, "urn:a", "1")); /* it crossed: it stands */
+	actor_refuse(vna, actor_got(vna, "urn:a", "1"), NX_EBUSY, NX_LATER, HOUR); /* it crossed */
+	actor_ack(web, actor_got(web, "urn:a", "1")); /* so did this: it stands */
 	actor_ack(vna, actor_got(vna, "urn:a", "2"));
 	actor_ack(web, actor_got(web, "urn:a", "2"));
 	stage_settle(stage);

@@ -7,13 +7,38 @@
 #include "store/lock.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 struct world {
 	struct sx sx;
 	char root[200], store[250], copy[250];
 };
+
+/* what was flushed since the last look, by the name that it had then; one flush may fail */
+static struct {
+	char names[32][PATH_MAX];
+	unsigned n, fails_at; /* counted from 1; 0: none */
+} flushed;
+
+int fsync(int fd)
+{
+	char link[40];
+	ssize_t n;
+
+	if (flushed.n == sizeof(flushed.names) / sizeof(flushed.names[0]))
+		return (int)syscall(SYS_fsync, fd);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, flushed.names[flushed.n], PATH_MAX - 1);
+	assert_true(n > 0);
+	flushed.names[flushed.n++][n] = '\0';
+	if (flushed.n != flushed.fails_at)
+		return (int)syscall(SYS_fsync, fd);
+	errno = EIO;
+	return -1;
+}
 
 static int setup(void **state)
 {
@@ -23,6 +48,7 @@ static int setup(void **state)
 	snprintf(w->root, sizeof(w->root), "%.190s", w->sx.dir);
 	snprintf(w->store, sizeof(w->store), "%s/store", w->root);
 	snprintf(w->copy, sizeof(w->copy), "%s/copy", w->root);
+	flushed.n = flushed.fails_at = 0;
 	w->sx.conf.directory = w->store;
 	*state = w;
 	return sx_open(&w->sx);
@@ -346,6 +372,104 @@ static void a_crash_while_restoring_leaves_a_whole_store(void **state)
 #endif
 }
 
+/* these, below the root, in this order; others may stand between them */
+static void assert_flushed(const struct world *w, const char *const *names)
+{
+	unsigned i = 0;
+
+	for (; *names != NULL; names++) {
+		char path[300];
+
+		snprintf(path, sizeof(path), "%s%s", w->root, *names);
+		while (i < flushed.n && strcmp(flushed.names[i], path) != 0)
+			i++;
+		if (i++ == flushed.n)
+			fail_msg("not flushed in its turn: %s", path);
+	}
+	flushed.n = 0;
+}
+
+static int do_backup(struct world *w)
+{
+	struct copy_facts facts;
+	struct why why = { 0 };
+
+	return back_up(w, &facts, &why);
+}
+
+static int do_restore(struct world *w)
+{
+	struct restore_conf conf = { .directory = w->store, .from = w->copy };
+	struct restored restored;
+	struct why why = { 0 };
+
+	return store_restore(&conf, &restored, &why);
+}
+
+/* each octet before the name under which it is found */
+static void a_copy_is_on_disk_before_its_name(void **state)
+{
+	static const char *const copied[] = { "/copy.new/items/data.mdb",
+					      "/copy.new/items",
+					      "/copy.new/photos/data.mdb",
+					      "/copy.new/photos",
+					      "/copy.new/backup.txt",
+					      "/copy.new",
+					      "",
+					      NULL };
+	static const char *const restored[] = { "/store.restoring", /* it is a half one */
+						"/store.restoring/items/data.mdb",
+						"/store.restoring/items",
+						"/store.restoring/photos/data.mdb",
+						"/store.restoring/photos",
+						"/store.restoring",
+						"",       /* changed places */
+						"",       /* the old one aside */
+						"/store", /* it is whole */
+						NULL };
+	struct world *w = *state;
+
+	put_some(w, 0, 10);
+	store_shut(w);
+	flushed.n = 0;
+	assert_int_equal(do_backup(w), 0);
+	assert_flushed(w, copied);
+	assert_int_equal(do_restore(w), 0);
+	assert_flushed(w, restored);
+}
+
+/* whichever flush fails: it is said, and what stands is whole */
+static void each_flush_of_a_copy_fails_in_turn(void **state)
+{
+	static int (*const copies[])(struct world *) = { do_backup, do_restore };
+	struct world *w = *state;
+
+	put_some(w, 0, 10);
+	store_shut(w);
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned n = 0;
+		bool fired = true;
+
+		while (fired) {
+			int r;
+
+			flushed.n = 0;
+			flushed.fails_at = ++n;
+			r = copies[i](w);
+			fired = flushed.n >= n;
+			flushed.fails_at = 0;
+			if (fired)
+				assert_true(r < 0);
+			else /* the last one failed when the copy had its name */
+				assert_true(r == 0 || r == NX_EEXIST);
+			assert_int_equal(sx_open(&w->sx), 0);
+			assert_int_equal(state_of(w).sequence_last, 10);
+			store_shut(w);
+		}
+		assert_in_range(n, 8, 20);
+	}
+}
+
 static void assert_owner(const char *front, const char *end, uid_t uid)
 {
 	char path[600];
@@ -582,6 +706,8 @@ int main(int argc, char **argv)
 		T(a_name_that_is_taken_is_refused),
 		T(a_full_disk_leaves_nothing_half),
 		T(a_crash_while_restoring_leaves_a_whole_store),
+		T(a_copy_is_on_disk_before_its_name),
+		T(each_flush_of_a_copy_fails_in_turn),
 		T(what_root_restores_is_the_owners),
 		T(a_running_daemon_is_not_restored_over),
 		T(a_copy_that_was_changed_is_refused),
