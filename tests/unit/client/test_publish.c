@@ -160,6 +160,16 @@ static void assert_output(const char *expected) /* with every ms=N as ms=0 */
 
 /* ---- */
 
+/* the one part of the story, and its answer */
+static void take_photo(struct exchange *x, const uint8_t *photo)
+{
+	get_part(x);
+	assert_memory_equal(x->part, photo, PHOTO_N);
+	answer(x, RESULT_STORED);
+	assert_int_equal(end(x), 0);
+	assert_output("stored urn:x:1 2 seq=1 ms=0\n");
+}
+
 static void a_story_and_its_photo_arrive(void **state)
 {
 	uint8_t *photo = malloc(PHOTO_N);
@@ -177,11 +187,7 @@ static void a_story_and_its_photo_arrive(void **state)
 	assert_string_equal(x.envelope.channel, "kpl.news");
 	assert_int_equal(x.envelope.parts_n, 1);
 	assert_string_equal(x.envelope.parts[0].name, "p%20q.jpg");
-	get_part(&x);
-	assert_memory_equal(x.part, photo, PHOTO_N);
-	answer(&x, RESULT_STORED);
-	assert_int_equal(end(&x), 0);
-	assert_output("stored urn:x:1 2 seq=1 ms=0\n");
+	take_photo(&x, photo);
 	free(photo);
 }
 
@@ -321,11 +327,7 @@ static void a_folder_is_passed_on_as_it_came(void **state)
 		assert_int_equal(x.envelope.parts_n, 1);
 		assert_string_equal(x.envelope.parts[0].name, "p%20q.jpg");
 		assert_string_equal(x.envelope.parts[0].content_type, "image/x");
-		get_part(&x);
-		assert_memory_equal(x.part, photo, PHOTO_N);
-		answer(&x, RESULT_STORED);
-		assert_int_equal(end(&x), 0);
-		assert_output("stored urn:x:1 2 seq=1 ms=0\n");
+		take_photo(&x, photo);
 	}
 	free(photo);
 }

@@ -403,6 +403,13 @@ static void gones_unread_end_in_need_flood(void **state)
 	wire_done(&wire);
 }
 
+/* what the session says to one more claim */
+static int one_more_claim(struct session *session, struct wire *wire, struct heard *heard)
+{
+	w_json(wire, FRAME_SUBSCRIBE, "{\"name\":\"n\"}");
+	return feed_wire(session, wire, heard);
+}
+
 static void claims_unread_end_in_claim_flood(void **state)
 {
 	static struct heard heard;
@@ -413,8 +420,7 @@ static void claims_unread_end_in_claim_flood(void **state)
 	(void)state;
 	heard.n = 0;
 	for (unsigned i = 0; i < 64; i++) {
-		w_json(&wire, FRAME_SUBSCRIBE, "{\"name\":\"n\"}");
-		assert_int_equal(feed_wire(session, &wire, &heard), 0);
+		assert_int_equal(one_more_claim(session, &wire, &heard), 0);
 		assert_int_equal(session_unsubscribed(session, "n", 0, NX_ENOSUB, NULL), 0);
 	}
 	r = session_unsubscribed(session, "n", 0, NX_ENOSUB, NULL);
@@ -436,13 +442,11 @@ static void the_65th_claim_is_one_too_many(void **state)
 	(void)state;
 	for (subscribed.number = 1; subscribed.number <= 64; subscribed.number++) {
 		heard.n = 0;
-		w_json(&wire, FRAME_SUBSCRIBE, "{\"name\":\"n\"}");
-		assert_int_equal(feed_wire(session, &wire, &heard), 0);
+		assert_int_equal(one_more_claim(session, &wire, &heard), 0);
 		assert_int_equal(session_subscribed(session, &subscribed), 0);
 		assert_int_equal(listen_to(session, &said, SAID_MAX), 1);
 	}
-	w_json(&wire, FRAME_SUBSCRIBE, "{\"name\":\"n\"}");
-	assert_int_equal(feed_wire(session, &wire, &heard), NX_ECLAIMFLOOD);
+	assert_int_equal(one_more_claim(session, &wire, &heard), NX_ECLAIMFLOOD);
 	session_free(&session);
 	wire_done(&wire);
 }
@@ -462,8 +466,7 @@ static void releases_unread_are_a_flood_too(void **state)
 		w_unsubscribe(&wire, subscribed.number);
 	}
 	heard.n = 0;
-	w_json(&wire, FRAME_SUBSCRIBE, "{\"name\":\"n\"}");
-	assert_int_equal(feed_wire(session, &wire, &heard), 0);
+	assert_int_equal(one_more_claim(session, &wire, &heard), 0);
 	assert_int_equal(heard_count(&heard, SESSION_UNSUBSCRIBE), 63);
 	assert_int_equal(session_subscribed(session, &subscribed), 0);
 	w_unsubscribe(&wire, subscribed.number);

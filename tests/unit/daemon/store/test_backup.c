@@ -1,4 +1,5 @@
 /* copies: beside a store that works, back again under a new epoch, and what stands in between */
+#include "flushes.h"
 #include "store_fixture.h"
 
 #include "store/backup.h"
@@ -7,38 +8,13 @@
 #include "store/lock.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <limits.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 struct world {
 	struct sx sx;
 	char root[200], store[250], copy[250];
 };
-
-/* what was flushed since the last look, by the name that it had then; one flush may fail */
-static struct {
-	char names[32][PATH_MAX];
-	unsigned n, fails_at; /* counted from 1; 0: none */
-} flushed;
-
-int fsync(int fd)
-{
-	char link[40];
-	ssize_t n;
-
-	if (flushed.n == sizeof(flushed.names) / sizeof(flushed.names[0]))
-		return (int)syscall(SYS_fsync, fd);
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, flushed.names[flushed.n], PATH_MAX - 1);
-	assert_true(n > 0);
-	flushed.names[flushed.n++][n] = '\0';
-	if (flushed.n != flushed.fails_at)
-		return (int)syscall(SYS_fsync, fd);
-	errno = EIO;
-	return -1;
-}
 
 static int setup(void **state)
 {
@@ -372,23 +348,6 @@ static void a_crash_while_restoring_leaves_a_whole_store(void **state)
 #endif
 }
 
-/* these, below the root, in this order; others may stand between them */
-static void assert_flushed(const struct world *w, const char *const *names)
-{
-	unsigned i = 0;
-
-	for (; *names != NULL; names++) {
-		char path[300];
-
-		snprintf(path, sizeof(path), "%s%s", w->root, *names);
-		while (i < flushed.n && strcmp(flushed.names[i], path) != 0)
-			i++;
-		if (i++ == flushed.n)
-			fail_msg("not flushed in its turn: %s", path);
-	}
-	flushed.n = 0;
-}
-
 static int do_backup(struct world *w)
 {
 	struct copy_facts facts;
@@ -433,9 +392,9 @@ static void a_copy_is_on_disk_before_its_name(void **state)
 	store_shut(w);
 	flushed.n = 0;
 	assert_int_equal(do_backup(w), 0);
-	assert_flushed(w, copied);
+	assert_flushed(w->root, copied);
 	assert_int_equal(do_restore(w), 0);
-	assert_flushed(w, restored);
+	assert_flushed(w->root, restored);
 }
 
 /* whichever flush fails: it is said, and what stands is whole */

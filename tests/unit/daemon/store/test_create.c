@@ -1,14 +1,14 @@
 /* an environment comes into being whole or not at all */
 #include "base/fault.h"
+#include "flushes.h"
 #include "items_fixture.h"
+#include "looker.h"
 #include "store/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 
 /* ---- a disk of our own size, in front of the real one */
 static uint64_t disk_free = INT64_MAX; /* what it says */
@@ -47,6 +47,7 @@ static int fx_bare(void **state) /* nothing opened yet */
 	disk_free = INT64_MAX;
 	disk_gives = -1;
 	disk_asked = 0;
+	flushed.n = flushed.fails_at = 0;
 	fx_folder(fx);
 	fx_conf(fx);
 	*state = fx;
@@ -66,11 +67,13 @@ static void path_of(const struct fx *fx, char path[400], const char *name)
 
 static void the_file_is_there_whole(void **state)
 {
+	static const char *const names[] = { "/items.new/data.mdb", "/items.new", "", NULL };
 	struct fx *fx = *state;
 	struct stat st;
 	char path[400];
 
 	assert_int_equal(fx_open(fx), 0);
+	assert_flushed(fx->dir, names);
 	path_of(fx, path, "items/data.mdb");
 	assert_int_equal(stat(path, &st), 0);
 	assert_true(st.st_size == 64 << 20);
@@ -79,6 +82,26 @@ static void the_file_is_there_whole(void **state)
 	path_of(fx, path, "items.new");
 	assert_int_equal(stat(path, &st), -1);
 	assert_true((fcntl(db_fd(items_db(fx->items)), F_GETFD) & FD_CLOEXEC) != 0);
+}
+
+static void each_flush_fails_in_turn(void **state)
+{
+	struct fx *fx = *state;
+	unsigned n = 0;
+	bool fired = true;
+
+	while (fired) {
+		struct why why;
+		int r;
+
+		flushed.n = 0;
+		flushed.fails_at = ++n;
+		r = code_of_open(fx, &why);
+		fired = flushed.n >= n;
+		assert_int_equal(r, fired ? NX_EIO : 0);
+	}
+	assert_int_equal(n, 4);
+	assert_int_equal(fx_put(fx, .uri = "urn:a").code, 0);
 }
 
 static void leftovers_are_removed(void **state)
@@ -332,71 +355,22 @@ static void it_never_shrinks_and_says_so(void **state)
 	assert_int_equal(fx_put(fx, .uri = "urn:new").code, 0);
 }
 
-/* who looks into the store beside the daemon, and is killed while he looks */
-static pid_t looker(struct fx *fx, int *ret_ready)
-{
-	const struct db_conf conf = { .tables = items_tables,
-				      .tables_n = ITEMS_TABLES,
-				      .read_only = true };
-	struct db *db;
-	struct txn txn;
-	int ready[2];
-	pid_t pid;
-
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	pid = fork(); /* nothing is open yet */
-	if (pid == 0) {
-		if (db_open(fx->items_dir, &conf, &db, NULL) < 0)
-			_exit(1);
-		txn_begin(&txn, db, TXN_READ);
-		if (txn.r < 0 || write(ready[1], "x", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	close(ready[1]);
-	*ret_ready = ready[0];
-	return pid;
-}
-
-/* the last page ever used, after so much was written and as much freed */
-static uint64_t churn(struct fx *fx)
-{
-	struct db_usage usage;
-
-	for (unsigned i = 0; i < 60; i++) {
-		struct txn txn;
-		uint8_t value[8] = { (uint8_t)i };
-
-		txn_begin(&txn, items_db(fx->items), TXN_WRITE);
-		txn_put(&txn, T_META, slice_str("churn"), slice_of(value, sizeof(value)));
-		assert_int_equal(txn_end(&txn), 0);
-	}
-	assert_int_equal(db_usage(items_db(fx->items), &usage), 0);
-	return usage.pages_end;
-}
-
 static void a_reader_that_died_is_let_go(void **state)
 {
 	struct fx *fx = *state;
+	struct looker looker;
 	uint64_t first, held;
-	int ready, status;
-	char octet;
-	pid_t pid;
 
 	assert_int_equal(fx_open(fx), 0);
 	items_close(&fx->items);
-	pid = looker(fx, &ready);
-	assert_int_equal(read(ready, &octet, 1), 1);
+	looker_begin(&looker, fx->items_dir, items_tables, ITEMS_TABLES);
 	assert_int_equal(fx_open(fx), 0);
-	first = churn(fx);
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	close(ready);
-	held = churn(fx);
+	first = churn(items_db(fx->items), T_META);
+	looker_dies(&looker);
+	held = churn(items_db(fx->items), T_META);
 	assert_true(held > first + 60); /* its pages are kept for it */
 	assert_int_equal(items_maintain(fx->items, fx->boot_ms, fx->wall_ms, false), 0);
-	first = churn(fx);
+	first = churn(items_db(fx->items), T_META);
 	assert_true(first < held + 20);
 }
 
@@ -608,6 +582,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fx_bare, fx_teardown)
 	const struct CMUnitTest tests[] = {
 		T(the_file_is_there_whole),
+		T(each_flush_fails_in_turn),
 		T(leftovers_are_removed),
 		T(an_empty_folder_is_taken_a_robbed_one_is_not),
 		T(it_grows_at_a_start),

@@ -78,6 +78,15 @@ static void reopen(struct fx *fx)
 	assert_int_equal(fx->events_n, n);
 }
 
+/* what it says of the one row of debts that was mended, and all rows then */
+static void assert_mended(struct fx *fx, uint32_t sub, const char *key, const char *words,
+			  const char *rows)
+{
+	reopen(fx);
+	assert_named(fx, 1, "owed", key, words);
+	assert_rows(fx, sub, rows);
+}
+
 /* six items; 1, 3 and 5 settled, 4 refused later: rows 2-2 4-4a1 6-; number 1 */
 static uint32_t six(struct fx *fx)
 {
@@ -108,9 +117,8 @@ static void a_version_octet(void **state)
 	uint32_t sub = six(fx);
 
 	damage_owed(fx, sub, 2, 0, 0x10);
-	reopen(fx);
-	assert_named(fx, 1, "owed", "1/2", "subscription s is owed was damaged: positions 2 to 3");
-	assert_rows(fx, sub, "2-3g1 4-4g1a1 6-g1");
+	assert_mended(fx, sub, "1/2", "subscription s is owed was damaged: positions 2 to 3",
+		      "2-3g1 4-4g1a1 6-g1");
 	fx_advance(fx, 2000);
 	assert_fetch(fx, sub, LANE_ROUTINE, "2 3 4 6");
 	fx_ack(fx, sub, 2);
@@ -124,9 +132,7 @@ static void a_short_value(void **state)
 	uint32_t sub = six(fx);
 
 	damage_owed(fx, sub, 4, 24, 0);
-	reopen(fx);
-	assert_named(fx, 1, "owed", "1/4", "positions 4 to 5");
-	assert_rows(fx, sub, "2-2g1 4-5g1 6-g1");
+	assert_mended(fx, sub, "1/4", "positions 4 to 5", "2-2g1 4-5g1 6-g1");
 }
 
 static void a_last_before_its_first(void **state)
@@ -147,9 +153,7 @@ static void a_last_that_was_never_given(void **state)
 	uint32_t sub = six(fx);
 
 	damage_owed(fx, sub, 6, 8, 0x80); /* the tail has an end, far off */
-	reopen(fx);
-	assert_named(fx, 1, "owed", "1/6", "positions 6 to its end");
-	assert_rows(fx, sub, "2-2g1 4-4g1a1 6-g1");
+	assert_mended(fx, sub, "1/6", "positions 6 to its end", "2-2g1 4-4g1a1 6-g1");
 }
 
 static void rows_that_overlap(void **state)
@@ -158,9 +162,7 @@ static void rows_that_overlap(void **state)
 	uint32_t sub = six(fx);
 
 	put_owed(fx, sub, 2, 5);
-	reopen(fx);
-	assert_named(fx, 1, "owed", "1/2", "positions 2 to 3");
-	assert_rows(fx, sub, "2-3g1 4-4g1a1 6-g1");
+	assert_mended(fx, sub, "1/2", "positions 2 to 3", "2-3g1 4-4g1a1 6-g1");
 }
 
 static void a_filter_that_there_is_none_of(void **state)
@@ -169,9 +171,7 @@ static void a_filter_that_there_is_none_of(void **state)
 	uint32_t sub = six(fx);
 
 	damage_owed(fx, sub, 2, 9, 0x40);
-	reopen(fx);
-	assert_named(fx, 1, "owed", "1/2", "positions 2 to 2");
-	assert_rows(fx, sub, "2-2g1 4-4g1a1 6-g1");
+	assert_mended(fx, sub, "1/2", "positions 2 to 2", "2-2g1 4-4g1a1 6-g1");
 }
 
 static void a_retry_of_a_whole_run(void **state)
@@ -180,9 +180,7 @@ static void a_retry_of_a_whole_run(void **state)
 	uint32_t sub = six(fx);
 
 	damage_owed(fx, sub, 6, 21, 1);
-	reopen(fx);
-	assert_named(fx, 1, "owed", "1/6", "positions 6 to its end");
-	assert_rows(fx, sub, "2-2g1 4-4g1a1 6-g1");
+	assert_mended(fx, sub, "1/6", "positions 6 to its end", "2-2g1 4-4g1a1 6-g1");
 }
 
 /* what is stored after the start still comes */

@@ -110,6 +110,16 @@ static void receipts(struct fx *fx, uint32_t sub, unsigned n, uint64_t first, un
 	assert_int_equal(items_end(fx->items, &txn), 0);
 }
 
+/* one subscription, and four items for each row that it may have; counted from here */
+static uint32_t long_feed(struct fx *fx, struct counted *counted)
+{
+	uint32_t sub = fx_sub(fx, "world", true);
+
+	count_from(counted, fx);
+	feed(fx, 4 * OWED_ROWS_MAX);
+	return sub;
+}
+
 static struct store_owe_again again(uint32_t sub)
 {
 	return (struct store_owe_again){ .req = { .kind = REQ_OWE_AGAIN }, .subscription = sub };
@@ -119,12 +129,10 @@ static struct store_owe_again again(uint32_t sub)
 static void owed_again_between_rows(void **state)
 {
 	struct fx *fx = *state;
-	uint32_t sub = fx_sub(fx, "world", true);
-	struct store_owe_again owe = again(sub);
 	struct counted counted;
+	uint32_t sub = long_feed(fx, &counted);
+	struct store_owe_again owe = again(sub);
 
-	count_from(&counted, fx);
-	feed(fx, 4 * OWED_ROWS_MAX);
 	rows(fx, sub, OWED_ROWS_MAX - 2, 4, true);
 	receipts(fx, sub, OWED_ROWS_MAX - 2, 3, 4, 1, false);
 	assert_covered(&counted, &owe.req, 300);
@@ -137,12 +145,10 @@ static void owed_again_between_rows(void **state)
 static void owed_again_one_by_one(void **state)
 {
 	struct fx *fx = *state;
-	uint32_t sub = fx_sub(fx, "world", true);
-	struct store_owe_again owe = again(sub);
 	struct counted counted;
+	uint32_t sub = long_feed(fx, &counted);
+	struct store_owe_again owe = again(sub);
 
-	count_from(&counted, fx);
-	feed(fx, 4 * OWED_ROWS_MAX);
 	rows(fx, sub, 0, 1, false);
 	receipts(fx, sub, 4 * OWED_ROWS_MAX, 1, 1, 2, false);
 	assert_covered(&counted, &owe.req, 200);
@@ -154,12 +160,10 @@ static void owed_again_one_by_one(void **state)
 static void owed_again_kills(void **state)
 {
 	struct fx *fx = *state;
-	uint32_t sub = fx_sub(fx, "world", true);
-	struct store_owe_again owe = again(sub);
 	struct counted counted;
+	uint32_t sub = long_feed(fx, &counted);
+	struct store_owe_again owe = again(sub);
 
-	count_from(&counted, fx);
-	feed(fx, 4 * OWED_ROWS_MAX);
 	rows(fx, sub, OWED_ROWS_MAX - 1000, 4, true);
 	receipts(fx, sub, 2 * OWED_ROWS_MAX, 1, 2, 60, true);
 	assert_covered(&counted, &owe.req, 400);
@@ -228,16 +232,14 @@ static void settled_with_photos(void **state)
 static void forgotten(void **state)
 {
 	struct fx *fx = *state;
-	uint32_t sub = fx_sub(fx, "world", true);
+	struct counted counted;
+	uint32_t sub = long_feed(fx, &counted);
 	struct fx_def none = { .partners = { { .name = "vna" } }, .partners_n = 1 };
 	struct store_forget forget = { .req = { .kind = REQ_FORGET }, .name = "s" };
 	char channels[3000];
-	struct counted counted;
 	struct txn txn;
 
 	memset(channels, 'c', sizeof(channels));
-	count_from(&counted, fx);
-	feed(fx, 4 * OWED_ROWS_MAX);
 	rows(fx, sub, OWED_ROWS_MAX, 4, true);
 	items_begin(fx->items, &txn);
 	for (uint32_t i = 2; i < 300; i++)

@@ -6,19 +6,18 @@
 #include "store/items.h"
 #include "store/photos.h"
 
-#include <fcntl.h>
 #include <ftw.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "looker.h"
 
 #define AFP 1
 #define DPA 2
@@ -282,71 +281,23 @@ static void maintain_all(struct room *room, int64_t wall_ms)
 
 /* ---- */
 
-/* who looks at photos beside the daemon, and is killed while he looks */
-static pid_t looker(struct room *room, int *ret_ready)
-{
-	const struct db_conf conf = { .tables = photos_tables,
-				      .tables_n = PHOTOS_TABLES,
-				      .read_only = true };
-	struct db *db = NULL;
-	struct txn txn;
-	char path[80];
-	int ready[2];
-	pid_t pid;
-
-	snprintf(path, sizeof(path), "%s/photos", room->dir);
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	pid = fork(); /* they are closed */
-	if (pid == 0) {
-		if (db_open(path, &conf, &db, NULL) < 0)
-			_exit(1);
-		txn_begin(&txn, db, TXN_READ);
-		if (txn.r < 0 || write(ready[1], "x", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	close(ready[1]);
-	*ret_ready = ready[0];
-	return pid;
-}
-
-/* the last page ever used, after so much was written and as much freed */
-static uint64_t churn(struct room *room)
-{
-	struct db_usage usage;
-
-	for (unsigned i = 0; i < 60; i++) {
-		struct txn txn;
-
-		txn_begin(&txn, photos_db(room->photos), TXN_WRITE);
-		txn_put(&txn, P_META, slice_str("churn"), slice_of(&i, sizeof(i)));
-		assert_int_equal(txn_end(&txn), 0);
-	}
-	assert_int_equal(db_usage(photos_db(room->photos), &usage), 0);
-	return usage.pages_end;
-}
-
 static void a_reader_that_died_is_let_go(void **state)
 {
 	struct room *room = *state;
+	struct looker looker;
 	uint64_t first, held;
-	int ready, status;
-	char octet;
-	pid_t pid;
+	char path[80];
 
 	photos_close(&room->photos);
-	pid = looker(room, &ready);
-	assert_int_equal(read(ready, &octet, 1), 1);
+	snprintf(path, sizeof(path), "%s/photos", room->dir);
+	looker_begin(&looker, path, photos_tables, PHOTOS_TABLES);
 	open_photos(room);
-	first = churn(room);
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	close(ready);
-	held = churn(room);
+	first = churn(photos_db(room->photos), P_META);
+	looker_dies(&looker);
+	held = churn(photos_db(room->photos), P_META);
 	assert_true(held > first + 60); /* its pages are kept for it */
 	maintain_all(room, NOW);
-	first = churn(room);
+	first = churn(photos_db(room->photos), P_META);
 	assert_true(first < held + 20);
 }
 

@@ -201,10 +201,9 @@ static void vanished_is_frozen_told_and_forgotten(void **state)
 	assert_true(def.subs[0].number > sub); /* numbers are never given twice */
 }
 
-/* while what is older is forgotten, one a step, each of the rest is told of once */
-static void what_goes_makes_no_second_announcement(void **state)
+/* "s", "t" and "u", defined */
+static struct fx_def three(struct fx *fx)
 {
-	struct fx *fx = *state;
 	struct fx_def def = fx_def_one("*", true);
 
 	def.subs[1] = def.subs[2] = def.subs[0];
@@ -212,6 +211,15 @@ static void what_goes_makes_no_second_announcement(void **state)
 	def.subs[2].name = "u";
 	def.subs_n = 3;
 	assert_int_equal(fx_define(fx, &def), 0);
+	return def;
+}
+
+/* while what is older is forgotten, one a step, each of the rest is told of once */
+static void what_goes_makes_no_second_announcement(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = three(fx);
+
 	def.subs[0] = def.subs[1]; /* "s" and "u" go first ... */
 	def.subs_n = 1;
 	assert_int_equal(fx_define(fx, &def), 0);
@@ -231,13 +239,8 @@ static void what_goes_makes_no_second_announcement(void **state)
 static void who_goes_is_told_at_once_and_alone(void **state)
 {
 	struct fx *fx = *state;
-	struct fx_def def = fx_def_one("*", true);
+	struct fx_def def = three(fx);
 
-	def.subs[1] = def.subs[2] = def.subs[0];
-	def.subs[1].name = "t";
-	def.subs[2].name = "u";
-	def.subs_n = 3;
-	assert_int_equal(fx_define(fx, &def), 0);
 	fx_maintain(fx);
 	for (unsigned gone = 1; gone <= 2; gone++) {
 		def.subs_n--;

@@ -247,6 +247,8 @@ static void octets_of_a_part_keep_their_order(void **state)
 #define MANY 5000
 struct there {
 	int pipe[2];
+	struct outbox *outbox;
+	struct worker *worker;
 	unsigned batches, ran, idle, idle_more, discarded;
 	int fail_at; /* batch number */
 	unsigned size;
@@ -291,7 +293,7 @@ static void wake(void *arg)
 	assert_int_equal(write(((struct there *)arg)->pipe[1], "", 1), 1);
 }
 
-static void open_there(struct there *there, struct outbox **outbox, struct worker **worker)
+static void open_there(struct there *there)
 {
 	struct worker_conf conf = { .name = "test",
 				    .batch = batch,
@@ -302,51 +304,54 @@ static void open_there(struct there *there, struct outbox **outbox, struct worke
 
 	*there = (struct there){ .size = 100 };
 	assert_int_equal(pipe(there->pipe), 0);
-	*outbox = outbox_new(wake, there);
-	conf.outbox = *outbox;
-	assert_int_equal(worker_new(&conf, worker), 0);
+	there->outbox = outbox_new(wake, there);
+	conf.outbox = there->outbox;
+	assert_int_equal(worker_new(&conf, &there->worker), 0);
 }
 
-static void close_there(struct there *there, struct outbox **outbox, struct worker **worker)
+static void close_there(struct there *there)
 {
-	worker_free(worker);
-	outbox_free(outbox);
-	assert_null(*worker);
+	worker_free(&there->worker);
+	outbox_free(&there->outbox);
+	assert_null(there->worker);
 	close(there->pipe[0]);
 	close(there->pipe[1]);
+}
+
+static void submit(struct there *there, struct store_req *req, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		req[i].kind = REQ_SETTLE;
+		worker_submit(there->worker, &req[i]);
+	}
 }
 
 static void a_thread_does_all_in_order(void **state)
 {
 	struct store_req *req = calloc(MANY, sizeof(*req)), *list;
 	struct there there;
-	struct outbox *outbox;
-	struct worker *worker;
 	struct note *notes;
 	unsigned done = 0, wakes = 0;
 	char octet;
 
 	(void)state;
-	open_there(&there, &outbox, &worker);
-	assert_int_equal(worker_start(worker, NULL), 0);
-	for (unsigned i = 0; i < MANY; i++) {
-		req[i].kind = REQ_SETTLE;
-		worker_submit(worker, &req[i]);
-	}
+	open_there(&there);
+	assert_int_equal(worker_start(there.worker, NULL), 0);
+	submit(&there, req, MANY);
 	while (done < MANY) {
 		struct pollfd fd = { .fd = there.pipe[0], .events = POLLIN };
 
 		assert_int_equal(poll(&fd, 1, 10000), 1);
 		assert_int_equal(read(there.pipe[0], &octet, 1), 1);
 		wakes++;
-		outbox_take(outbox, &list, &notes);
+		outbox_take(there.outbox, &list, &notes);
 		for (; list != NULL; list = list->next)
 			assert_ptr_equal(list, &req[done++]);
 	}
-	assert_int_equal(worker_waiting(worker), 0);
+	assert_int_equal(worker_waiting(there.worker), 0);
 	assert_true(wakes <= there.batches); /* once a batch, not once a request */
 	assert_true(there.batches >= MANY / 100);
-	close_there(&there, &outbox, &worker);
+	close_there(&there);
 	free(req);
 }
 
@@ -354,19 +359,14 @@ static void the_stop_finishes_what_is_queued(void **state)
 {
 	struct store_req req[1000] = { 0 };
 	struct there there;
-	struct outbox *outbox;
-	struct worker *worker;
 
 	(void)state;
-	open_there(&there, &outbox, &worker);
-	assert_int_equal(worker_start(worker, NULL), 0);
-	for (unsigned i = 0; i < 1000; i++) {
-		req[i].kind = REQ_SETTLE;
-		worker_submit(worker, &req[i]);
-	}
-	worker_stop(worker);
+	open_there(&there);
+	assert_int_equal(worker_start(there.worker, NULL), 0);
+	submit(&there, req, 1000);
+	worker_stop(there.worker);
 	assert_int_equal(there.ran, 1000);
-	close_there(&there, &outbox, &worker);
+	close_there(&there);
 }
 
 static void a_fatal_batch_is_told_to_nobody(void **state)
@@ -374,35 +374,30 @@ static void a_fatal_batch_is_told_to_nobody(void **state)
 	struct store_req req[10] = { 0 }, *list;
 	struct worker_now now = { .wall_ms = 77 };
 	struct there there;
-	struct outbox *outbox;
-	struct worker *worker;
 	struct note *notes;
 	struct why why;
 	unsigned done = 0;
 
 	(void)state;
-	open_there(&there, &outbox, &worker);
+	open_there(&there);
 	there.size = 2;
 	there.fail_at = 2;
-	for (unsigned i = 0; i < 10; i++) {
-		req[i].kind = REQ_SETTLE;
-		worker_submit(worker, &req[i]);
-	}
-	assert_false(outbox_is_fatal(outbox, &why));
-	while (worker_turn(worker))
+	submit(&there, req, 10);
+	assert_false(outbox_is_fatal(there.outbox, &why));
+	while (worker_turn(there.worker))
 		;
-	worker_kick(worker, &now); /* nor is anything maintained after it */
-	assert_false(worker_turn(worker));
+	worker_kick(there.worker, &now); /* nor is anything maintained after it */
+	assert_false(worker_turn(there.worker));
 	assert_int_equal(there.batches, 2);
 	assert_int_equal(there.idle, 0);
 	assert_int_equal(there.discarded, 8);
-	assert_true(outbox_is_fatal(outbox, &why));
+	assert_true(outbox_is_fatal(there.outbox, &why));
 	assert_int_equal(why.code, NX_EUNSURE);
 	assert_string_equal(why.words, "the disk said no");
-	for (outbox_take(outbox, &list, &notes); list != NULL; list = list->next)
+	for (outbox_take(there.outbox, &list, &notes); list != NULL; list = list->next)
 		done++;
 	assert_int_equal(done, 2);
-	close_there(&there, &outbox, &worker);
+	close_there(&there);
 }
 
 static void idle_steps_end_and_do_not_starve(void **state)
@@ -410,27 +405,22 @@ static void idle_steps_end_and_do_not_starve(void **state)
 	struct worker_now now = { .boot_ms = 1, .wall_ms = 77 };
 	struct store_req req[100] = { 0 };
 	struct there there;
-	struct outbox *outbox;
-	struct worker *worker;
 
 	(void)state;
-	open_there(&there, &outbox, &worker);
-	assert_false(worker_turn(worker)); /* nobody asked */
+	open_there(&there);
+	assert_false(worker_turn(there.worker)); /* nobody asked */
 	there.idle_more = 3;
-	worker_kick(worker, &now);
-	while (worker_turn(worker))
+	worker_kick(there.worker, &now);
+	while (worker_turn(there.worker))
 		;
 	assert_int_equal(there.idle, 4);
 	there.size = 1;
-	for (unsigned i = 0; i < 100; i++) {
-		req[i].kind = REQ_SETTLE;
-		worker_submit(worker, &req[i]);
-	}
-	worker_kick(worker, &now);
+	submit(&there, req, 100);
+	worker_kick(there.worker, &now);
 	while (there.idle == 4)
-		assert_true(worker_turn(worker));
+		assert_true(worker_turn(there.worker));
 	assert_true(there.ran < 10); /* with 90 requests still waiting */
-	close_there(&there, &outbox, &worker);
+	close_there(&there);
 }
 
 /* a batch may ask for an idle step at once; before the first tick nobody knows the time */
@@ -439,25 +429,20 @@ static void a_batch_asks_for_an_idle_step(void **state)
 	struct worker_now now = { .boot_ms = 1, .wall_ms = 77 };
 	struct store_req req[20] = { 0 };
 	struct there there;
-	struct outbox *outbox;
-	struct worker *worker;
 
 	(void)state;
-	open_there(&there, &outbox, &worker);
+	open_there(&there);
 	there.size = 1;
 	there.due = true;
-	for (unsigned i = 0; i < 20; i++) {
-		req[i].kind = REQ_SETTLE;
-		worker_submit(worker, &req[i]);
-	}
+	submit(&there, req, 20);
 	while (there.ran < 10)
-		assert_true(worker_turn(worker));
+		assert_true(worker_turn(there.worker));
 	assert_int_equal(there.idle, 0);
-	worker_kick(worker, &now);
+	worker_kick(there.worker, &now);
 	while (there.ran < 20)
-		assert_true(worker_turn(worker));
+		assert_true(worker_turn(there.worker));
 	assert_in_range(there.idle, 9, 10);
-	close_there(&there, &outbox, &worker);
+	close_there(&there);
 }
 
 int main(void)
