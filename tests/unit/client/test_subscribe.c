@@ -60,6 +60,8 @@ struct disk {
 	struct stat flushed[128];
 	unsigned n, fails_at; /* counted from 1; 0: none */
 	int64_t all_at_ns;    /* the whole file system was flushed */
+	unsigned writes, write_fails_at;
+	bool falls_short; /* by all but one octet; else there is no room */
 };
 static struct disk *disk;
 
@@ -94,6 +96,37 @@ int syncfs(int fd)
 		disk->all_at_ns = ns_of(now);
 	}
 	return (int)syscall(SYS_syncfs, fd);
+}
+
+/* to a file, but for .position: an item that comes again is the worst of that. Gives how much may
+ * be written, or -1 */
+static ssize_t room_for(int fd, size_t n)
+{
+	char link[40], path[400] = "";
+	struct stat st;
+
+	if (disk == NULL || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return (ssize_t)n;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	if (readlink(link, path, sizeof(path) - 1) < 0 || strstr(path, "/in/") == NULL ||
+	    strstr(path, "/.position") != NULL || ++disk->writes != disk->write_fails_at)
+		return (ssize_t)n;
+	errno = ENOSPC;
+	return disk->falls_short ? n > 0 : -1;
+}
+
+ssize_t write(int fd, const void *p, size_t n)
+{
+	ssize_t room = room_for(fd, n);
+
+	return room < 0 ? -1 : syscall(SYS_write, fd, p, (size_t)room);
+}
+
+ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
+{
+	ssize_t room = room_for(fd, n);
+
+	return room < 0 ? -1 : syscall(SYS_pwrite64, fd, p, (size_t)room, at);
 }
 
 static struct subscribe_options options = { .subscription = "from-kpl",
@@ -583,20 +616,23 @@ static const char *const seven[] = {
 	"{\"uri\":\"urn:6\"}",
 };
 
-/* the program takes n of them, all with one photo; its flush number fails_at fails, 0: none */
-static void take_flushed(struct exchange *x, unsigned n, const char *exec, unsigned fails_at)
-{
-	static uint8_t photo[40000];
+static uint8_t seven_photo[40000];
 
+static void disk_begin(void)
+{
+	disk = mmap(NULL, sizeof(*disk), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(disk, MAP_FAILED);
+}
+
+/* the program takes n of them, all with one photo */
+static void take(struct exchange *x, unsigned n, const char *exec)
+{
 	reset();
 	options.count = n;
 	options.exec = exec;
-	fill(photo, sizeof(photo), 11);
+	fill(seven_photo, sizeof(seven_photo), 11);
 	for (unsigned i = 0; i < n; i++)
-		serve(x, seven[i], "p.jpg", photo, sizeof(photo));
-	disk = mmap(NULL, sizeof(*disk), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(disk, MAP_FAILED);
-	disk->fails_at = fails_at;
+		serve(x, seven[i], "p.jpg", seven_photo, sizeof(seven_photo));
 	begin(x);
 	play(x, n);
 }
@@ -605,6 +641,15 @@ static void disk_end(void)
 {
 	munmap(disk, sizeof(*disk));
 	disk = NULL;
+}
+
+static unsigned acked_of(const struct exchange *x)
+{
+	unsigned acked = 0;
+
+	for (unsigned i = 0; i < x->n; i++)
+		acked += x->items[i].acked;
+	return acked;
 }
 
 /* as it stands now it was flushed: alone, or with the whole file system */
@@ -657,7 +702,8 @@ static void what_is_acknowledged_is_on_disk(void **state)
 
 		if (!rounds[i].again)
 			folder_remove(AT_FDCWD, "in");
-		take_flushed(&x, rounds[i].n, rounds[i].exec, 0);
+		disk_begin();
+		take(&x, rounds[i].n, rounds[i].exec);
 		for (unsigned at = 0; at < rounds[i].n; at++) {
 			assert_true(x.items[at].acked);
 			assert_int_equal(x.items[at].result,
@@ -688,13 +734,14 @@ static void each_flush_fails_in_turn(void **state)
 
 		for (bool again = true; again; fired += again) {
 			struct exchange x = { 0 };
-			unsigned acked = 0;
+			unsigned acked;
 
 			folder_remove(AT_FDCWD, "in");
-			take_flushed(&x, rounds[i].n, rounds[i].exec, fired + 1);
+			disk_begin();
+			disk->fails_at = fired + 1;
+			take(&x, rounds[i].n, rounds[i].exec);
 			again = disk->n > fired;
-			for (unsigned at = 0; at < rounds[i].n; at++)
-				acked += x.items[at].acked;
+			acked = acked_of(&x);
 			if (again)
 				assert_true(acked < rounds[i].n);
 			else
@@ -703,6 +750,40 @@ static void each_flush_fails_in_turn(void **state)
 			disk_end();
 		}
 		assert_true(fired >= rounds[i].flushes);
+	}
+}
+
+/* what falls short goes on; where there is no room nothing is acknowledged, and the next try finds
+ * no half of it */
+static void each_write_falls_short_or_fails_in_turn(void **state)
+{
+	(void)state;
+	for (unsigned short_one = 0; short_one < 2; short_one++) {
+		unsigned fired = 0;
+
+		for (bool again = true; again; fired += again) {
+			struct exchange x = { 0 };
+
+			folder_remove(AT_FDCWD, "in");
+			disk_begin();
+			disk->falls_short = short_one;
+			disk->write_fails_at = fired + 1;
+			take(&x, 1, NULL);
+			again = disk->writes > fired;
+			assert_int_equal(acked_of(&x), !again || short_one);
+			end(&x);
+			disk_end();
+			if (again && !short_one) {
+				assert_int_equal(folders(), 0);
+				take(&x, 1, NULL);
+				assert_int_equal(acked_of(&x), 1);
+				end(&x);
+			}
+			assert_int_equal(folders(), 1);
+			assert_in_folder("document.json", plain, strlen(plain));
+			assert_in_folder("parts/01-p.jpg", seven_photo, sizeof(seven_photo));
+		}
+		assert_true(fired >= 4); /* document, envelope, and the photo as it comes */
 	}
 }
 
@@ -740,20 +821,30 @@ static void exec_sees_the_facts_and_done_is_kept(void **state)
 	assert_false(is_there("seen"));
 }
 
+/* whatever it fails with, by a signal too */
 static void exec_that_fails_is_refused_later_and_run_again(void **state)
 {
+	static const char *const commands[] = {
+		"test -f ready || exit 75",
+		"test -f ready || exit 1",
+		"test -f ready || exit 255",
+		"test -f ready || kill -9 $$",
+	};
 	struct exchange x = { 0 };
 
 	(void)state;
-	reset();
-	options.exec = "test -f ready || exit 75";
-	serve(&x, plain, NULL, NULL, 0);
-	begin(&x);
-	play(&x, 1);
-	assert_string_equal(x.items[0].refuse.code, "consumer-busy");
-	assert_int_equal(x.items[0].refuse.retry, NX_LATER);
-	assert_int_equal(end(&x), 75);
-	assert_int_equal(folders(), 1);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		reset();
+		options.exec = commands[i];
+		serve(&x, plain, NULL, NULL, 0);
+		begin(&x);
+		play(&x, 1);
+		assert_false(x.items[0].acked);
+		assert_string_equal(x.items[0].refuse.code, "consumer-busy");
+		assert_int_equal(x.items[0].refuse.retry, NX_LATER);
+		assert_int_equal(end(&x), 75);
+		assert_int_equal(folders(), 1);
+	}
 
 	write_text("ready", "");
 	serve(&x, plain, NULL, NULL, 0);
@@ -1205,6 +1296,7 @@ int main(void)
 		TEST(many_come_together),
 		TEST(what_is_acknowledged_is_on_disk),
 		TEST(each_flush_fails_in_turn),
+		TEST(each_write_falls_short_or_fails_in_turn),
 		TEST(exec_sees_the_facts_and_done_is_kept),
 		TEST(exec_that_fails_is_refused_later_and_run_again),
 		TEST(exec_may_take_the_folder_away),

@@ -266,18 +266,25 @@ static void possession_is_the_partners(void **state)
 	txn_abort(&txn);
 }
 
+/* as if so many stood there */
+static void rows_are(struct fx *fx, uint32_t sub, uint32_t rows)
+{
+	struct owed_state counters = { .rows = rows };
+	struct txn txn;
+
+	txn_begin(&txn, items_db(fx->items), TXN_WRITE);
+	owed_state_put(&txn, sub, &counters);
+	assert_int_equal(txn_end(&txn), 0);
+}
+
 /* rows have a ceiling: what was refused later goes, the oldest first */
 static void too_many_rows_give_up_the_oldest_retry(void **state)
 {
 	struct fx *fx = *state;
 	uint32_t sub = fx_sub(fx, "*", true);
-	struct owed_state counters = { .rows = OWED_ROWS_MAX - 2 };
-	struct txn txn;
 
 	fx_items(fx, "a", 9, "world");
-	txn_begin(&txn, items_db(fx->items), TXN_WRITE);
-	owed_state_put(&txn, sub, &counters); /* as if so many stood there */
-	assert_int_equal(txn_end(&txn), 0);
+	rows_are(fx, sub, OWED_ROWS_MAX - 2);
 	fx_later(fx, sub, 2, fx->wall_ms + 1000);
 	assert_null(fx_told(fx, STORE_EXPIRED));
 	fx_later(fx, sub, 6, fx->wall_ms + 1000);
@@ -288,6 +295,28 @@ static void too_many_rows_give_up_the_oldest_retry(void **state)
 	assert_rows(fx, sub, "1-1g1 3-5g1 7-g1");
 	assert_receipts(fx, sub, "2X 6X");
 	assert_int_equal(fx_claim(fx, sub).expired, 2);
+}
+
+/* a withdrawal is the last to go, and of two the older one */
+static void too_many_rows_give_up_kills_last(void **state)
+{
+	struct fx *fx = *state;
+	uint32_t sub = fx_sub(fx, "*", true);
+
+	fx_put(fx, .uri = "urn:k", .status = STATUS_CANCELED);
+	fx_put(fx, .uri = "urn:l", .status = STATUS_CANCELED);
+	fx_items(fx, "a", 2, "world");
+	for (uint64_t position = 1; position <= 3; position++)
+		fx_later(fx, sub, position, fx->wall_ms + 1000);
+	rows_are(fx, sub, OWED_ROWS_MAX);
+	fx_later(fx, sub, 4, fx->wall_ms + 1000);
+	assert_receipts(fx, sub, "3X");
+	assert_rows(fx, sub, "1-1g1a1 2-2g1a1 4-4g1a1 5-g1");
+	fx_ack(fx, sub, 4);
+	rows_are(fx, sub, OWED_ROWS_MAX + 1);
+	fx_later(fx, sub, 2, fx->wall_ms + 1000);
+	assert_receipts(fx, sub, "1X! 3X 4A");
+	assert_rows(fx, sub, "2-2g1a2 5-g1");
 }
 
 int main(void)
@@ -307,6 +336,7 @@ int main(void)
 		T(owed_again_what_was_acked_above),
 		T(possession_is_the_partners),
 		T(too_many_rows_give_up_the_oldest_retry),
+		T(too_many_rows_give_up_kills_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
