@@ -82,12 +82,14 @@ void definition_store_conf(const struct conf *conf, struct store_conf *ret)
 		.node = conf->node_name,
 		.size = conf->store_size,
 		.items_share_pct = conf->items_share_pct,
-		.keep_ms = conf->keep_ms,
-		.orphan_keep_ms = conf->orphan_keep_ms,
-		.history_keep_ms = conf->history_keep_ms,
-		.embargo_ahead_ms = conf->embargo_ahead_ms,
-		.clock_jump_ms = conf->clock_jump_ms,
-		.held_size = conf->held_size,
-		.clock_ntp = conf->clock_ntp,
+		.times = {
+			.keep_ms = conf->keep_ms,
+			.orphan_keep_ms = conf->orphan_keep_ms,
+			.history_keep_ms = conf->history_keep_ms,
+			.embargo_ahead_ms = conf->embargo_ahead_ms,
+			.clock_jump_ms = conf->clock_jump_ms,
+			.held_size = conf->held_size,
+			.clock_ntp = conf->clock_ntp,
+		},
 	};
 }

@@ -55,15 +55,7 @@ static int read_rows(struct items *items, struct txn *txn, struct why *why)
 void items_reload(struct items *items, const struct store_conf *conf)
 {
 	pthread_mutex_lock(&items->lock);
-	items->times_next = (struct items_times){
-		.keep_ms = conf->keep_ms,
-		.orphan_keep_ms = conf->orphan_keep_ms,
-		.history_keep_ms = conf->history_keep_ms,
-		.embargo_ahead_ms = conf->embargo_ahead_ms,
-		.clock_jump_ms = conf->clock_jump_ms,
-		.held_size = conf->held_size,
-		.clock_ntp = conf->clock_ntp,
-	};
+	items->times_next = conf->times;
 	pthread_mutex_unlock(&items->lock);
 }
 

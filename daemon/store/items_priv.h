@@ -32,13 +32,6 @@ struct items_count {
 bool count_get(struct txn *txn, struct items_count *ret);
 void count_put(struct txn *txn, const struct items_count *count);
 
-/* store_conf, copied: no pointers into the caller's */
-struct items_times {
-	int64_t keep_ms, orphan_keep_ms, history_keep_ms, embargo_ahead_ms, clock_jump_ms;
-	uint64_t held_size;
-	bool clock_ntp;
-};
-
 struct items_note { /* waits for the commit */
 	struct store_event event;
 	uint64_t unused_part; /* != 0: this instead of the event */
@@ -49,7 +42,7 @@ struct items {
 	struct db *db;
 	char node[NAME_MAX_ + 1];
 	uint64_t epoch, restored_epoch, restored_sequence;
-	struct items_times times; /* the writer's copy, taken from times_next by items_now() */
+	struct store_times times; /* the writer's copy, taken from times_next by items_now() */
 	struct marks marks;
 	struct items_count count;        /* with what the open transaction does */
 	struct items_count count_before; /* as last committed */
@@ -70,7 +63,7 @@ struct items {
 
 	pthread_mutex_t lock; /* over what is below: any thread */
 	struct subdir *subs;
-	struct items_times times_next;
+	struct store_times times_next;
 	/* somebody vouched for the clock when it stood so far from the boot-time clock: it may have
 	 * jumped since. INT64_MIN: nobody did */
 	_Atomic int64_t clock_ok_off;

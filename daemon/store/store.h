@@ -56,13 +56,18 @@ typedef void store_event_fn(const struct store_event *event, void *arg);
 typedef void
 store_wake_fn(void *arg); /* called by the other threads: then call store_collect() in the loop */
 
+/* times and ceilings: what a reload may change */
+struct store_times {
+	int64_t keep_ms, orphan_keep_ms, history_keep_ms, embargo_ahead_ms, clock_jump_ms;
+	uint64_t held_size;
+	bool clock_ntp;
+};
+
 struct store_conf {
 	const char *directory, *node;
 	uint64_t size; /* sum of both environments */
 	unsigned items_share_pct;
-	int64_t keep_ms, orphan_keep_ms, history_keep_ms, embargo_ahead_ms, clock_jump_ms;
-	uint64_t held_size;
-	bool clock_ntp;
+	struct store_times times;
 	bool in_line;
 	store_event_fn *event;
 	store_wake_fn *wake;
@@ -88,7 +93,7 @@ void store_tick(struct store *store, int64_t boot_ms, int64_t wall_ms, bool sync
  */
 int64_t store_stuck_ms(const struct store *store, int64_t boot_ms);
 void store_reload(struct store *store,
-		  const struct store_conf *conf); /* times and ceilings; not size or directory */
+		  const struct store_conf *conf); /* its times; not size or directory */
 void store_clock_ok(struct store *store);         /* the operator vouches for the clock */
 
 #define CLOCK_SUSPECT INT64_MIN

@@ -34,7 +34,7 @@ static const char *value_of(int argc, char **argv, const char *name, const char 
 
 int main(int argc, char **argv)
 {
-	const struct store_conf store = { .node = "exchange", .clock_jump_ms = 60000 };
+	const struct store_conf store = { .node = "exchange", .times.clock_jump_ms = 60000 };
 	const struct items_conf conf = {
 		.dir = value_of(argc, argv, "--dir", ""),
 		.size = strtoull(value_of(argc, argv, "--size", "0"), NULL, 10),

@@ -110,12 +110,12 @@ static int setup(void **state)
 	memset(scene->document, 'x', 3000);
 	scene->store = (struct store_conf){ .directory = scene->dir,
 					    .node = "test",
-					    .keep_ms = 7 * DAY,
-					    .orphan_keep_ms = 7 * DAY,
-					    .history_keep_ms = 400 * DAY,
-					    .embargo_ahead_ms = 400 * DAY,
-					    .clock_jump_ms = 60000,
-					    .held_size = 1 << 20 };
+					    .times.keep_ms = 7 * DAY,
+					    .times.orphan_keep_ms = 7 * DAY,
+					    .times.history_keep_ms = 400 * DAY,
+					    .times.embargo_ahead_ms = 400 * DAY,
+					    .times.clock_jump_ms = 60000,
+					    .times.held_size = 1 << 20 };
 	*state = scene;
 	scene_open(scene);
 	define(scene);

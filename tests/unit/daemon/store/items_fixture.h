@@ -70,12 +70,12 @@ static inline void fx_conf(struct fx *fx)
 	fx->wall_ms = START;
 	fx->store = (struct store_conf){ .directory = fx->dir,
 					 .node = "test",
-					 .keep_ms = 7 * DAY,
-					 .orphan_keep_ms = 7 * DAY,
-					 .history_keep_ms = 400 * DAY,
-					 .embargo_ahead_ms = 400 * DAY,
-					 .clock_jump_ms = 60000,
-					 .held_size = 1 << 20 };
+					 .times.keep_ms = 7 * DAY,
+					 .times.orphan_keep_ms = 7 * DAY,
+					 .times.history_keep_ms = 400 * DAY,
+					 .times.embargo_ahead_ms = 400 * DAY,
+					 .times.clock_jump_ms = 60000,
+					 .times.held_size = 1 << 20 };
 	fx->conf = (struct items_conf){ .dir = fx->items_dir,
 					.size = 32 << 20,
 					.store = &fx->store,

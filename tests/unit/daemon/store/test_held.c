@@ -182,7 +182,7 @@ static void the_kernel_may_vouch_with_ntp(void **state)
 	fx->wall_ms += DAY;
 	items_release(fx->items, fx->boot_ms, fx->wall_ms, true); /* not asked */
 	assert_int_equal(fx_entries(fx, T_FEED), 0);
-	fx->store.clock_ntp = true;
+	fx->store.times.clock_ntp = true;
 	items_reload(fx->items, &fx->store);
 	items_release(fx->items, fx->boot_ms, fx->wall_ms, false);
 	assert_int_equal(fx_entries(fx, T_FEED), 0);
@@ -195,7 +195,7 @@ static void a_stale_word_of_the_kernel_does_not_count(void **state)
 {
 	struct fx *fx = *state;
 
-	fx->store.clock_ntp = true;
+	fx->store.times.clock_ntp = true;
 	items_reload(fx->items, &fx->store);
 	items_release(fx->items, fx->boot_ms, fx->wall_ms, true);
 	fx_put(fx, .uri = "urn:a", .embargo_ms = START + DAY);

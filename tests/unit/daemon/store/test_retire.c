@@ -54,7 +54,7 @@ static void settled_behind_the_pass_goes_in_its_time(void **state)
 	struct fx *fx = *state;
 	uint32_t sub = fx_sub(fx, "a", true);
 
-	fx->store.keep_ms = 3600000;
+	fx->store.times.keep_ms = 3600000;
 	items_reload(fx->items, &fx->store);
 	fx_items(fx, "x", 2, "a");
 	fx_advance(fx, 2 * 3600000);
@@ -125,7 +125,7 @@ static void frozen_still_counts(void **state)
 	struct fx *fx = *state;
 	struct fx_def def = fx_def_one("a", true), none = { .partners_n = 0 };
 
-	fx->store.orphan_keep_ms = 20 * DAY;
+	fx->store.times.orphan_keep_ms = 20 * DAY;
 	items_reload(fx->items, &fx->store);
 	def.subs[0].backlog_age_ms = 5 * DAY;
 	assert_int_equal(fx_define(fx, &def), 0);
