@@ -61,10 +61,11 @@ struct conn {
 		IN_BROKE
 	} in_over; /* found behind a rest, and told after it */
 
-	/* what this turn of the loop has moved already, however often we were called in it */
-	uint64_t turn;
-	size_t turn_in, turn_out;
-	unsigned turn_records;
+	/* what this turn of the loop has moved already, however often we were called in it. In: as
+	 * they came on the line (talk), and where these stood when the turn began: a record may be
+	 * all filling, and cost as much as any */
+	uint64_t turn, turn_octets, turn_records;
+	size_t turn_out;
 
 	struct rate rate;
 	bool waiting; /* output waits for the line, without progress since waiting_ms */

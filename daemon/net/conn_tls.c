@@ -26,8 +26,15 @@ void conn_count_turn(struct conn *conn)
 	if (conn->turn == loop_turn(conn->loop))
 		return;
 	conn->turn = loop_turn(conn->loop);
-	conn->turn_in = conn->turn_out = 0;
-	conn->turn_records = 0;
+	conn->turn_out = 0;
+	conn->turn_octets = conn->talk.octets_in;
+	conn->turn_records = conn->talk.records_in;
+}
+
+static bool turn_over(const struct conn *conn)
+{
+	return conn->talk.octets_in - conn->turn_octets >= CONN_TURN_OCTETS ||
+	       conn->talk.records_in - conn->turn_records >= CONN_TURN_RECORDS;
 }
 
 /* -- handshake */
@@ -219,7 +226,7 @@ void conn_read(struct conn *conn)
 			event_del(&conn->readable);
 			return;
 		}
-		if (conn->turn_in >= CONN_TURN_OCTETS || conn->turn_records >= CONN_TURN_RECORDS) {
+		if (turn_over(conn)) {
 			conn_read_again(conn);
 			return;
 		}
@@ -229,14 +236,11 @@ void conn_read(struct conn *conn)
 			conn_end(conn, CONN_ERROR);
 			return;
 		}
-		for (got = 0; room - got >= CONN_RECORD && conn->turn_records < CONN_TURN_RECORDS;
-		     conn->turn_records++) {
+		for (got = 0; room - got >= CONN_RECORD && !turn_over(conn); got += (size_t)n) {
 			n = read_record(conn, at + got, room - got, &eof);
 			if (n <= 0)
 				break;
-			got += (size_t)n;
 		}
-		conn->turn_in += got;
 		if (got > 0 && !got_octets(conn, at, got))
 			return;
 	}

@@ -107,8 +107,11 @@ static void on_message(int sent, int version, int type, const void *p, size_t n,
 	(void)version, (void)arg;
 	if (type == SSL3_RT_HEADER && sent)
 		talk->records_out++;
-	if (type == SSL3_RT_HEADER && !sent) {
+	if (type == SSL3_RT_HEADER && !sent && n >= SSL3_RT_HEADER_LENGTH) {
+		const uint8_t *header = p;
+
 		talk->records_in++;
+		talk->octets_in += n + (size_t)(header[3] << 8 | header[4]);
 		talk->empty++;
 	}
 	if (type == SSL3_RT_HANDSHAKE && !sent && n > 0 &&

@@ -37,6 +37,7 @@ struct tls_talk {
 	unsigned key_updates, empty;
 	bool flood;
 	uint64_t records_in, records_out; /* records_out counts from our last key */
+	uint64_t octets_in;               /* as they came on the line, with what only fills */
 };
 
 /* an SSL in accept state on fd; talk stays where it is until SSL_free(). NULL: no memory */

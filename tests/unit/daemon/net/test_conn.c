@@ -4,6 +4,7 @@
 #include <malloc.h>
 
 #include "base/fault.h"
+#include "tests/system/seal.h"
 
 #define MANY (4u << 20)
 
@@ -478,6 +479,46 @@ static void fair(void **state)
 	client_free(&b);
 }
 
+static void keylog(const SSL *ssl, const char *line)
+{
+	seal_begin(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)), line);
+}
+
+/* nor does one whose records are filled up: they cost as much as they are long */
+static void fair_with_filling(void **state)
+{
+	static uint8_t records[256 * SEAL_MOST];
+	struct rig *rig = *state;
+	struct seal seal = { 0 };
+	struct side *side;
+	struct client *client;
+	size_t n = 0, said = 0;
+	uint64_t before;
+
+	rig_open(rig);
+	client = client_new(rig, "kpl", "newsxd/1", TLS1_3_VERSION, 0);
+	SSL_CTX_set_app_data(client->ctx, &seal);
+	SSL_CTX_set_keylog_callback(client->ctx, keylog);
+	assert_int_equal(SSL_set_ciphersuites(client->ssl, "TLS_AES_128_GCM_SHA256"), 1);
+	side = &rig->sides[rig->opened % 8];
+	until(rig, client->ready && side->ready, client_shake(client));
+	for (unsigned i = 0; i < 256; i++) /* 31 that are only filling before each octet */
+		n += seal_record(&seal, records + n, SEAL_DATA, "x", i % 32 == 31,
+				 SEAL_OCTETS_MOST - 1);
+	for (unsigned round = 0; side->in < 8; round++) {
+		ssize_t took = send(client->fd, records + said, n - said, MSG_NOSIGNAL);
+
+		said += took > 0 ? (size_t)took : 0;
+		before = side->conn->talk.octets_in;
+		rig_turn(rig);
+		assert_true(side->conn->talk.octets_in - before <=
+			    CONN_TURN_OCTETS + 33 * SEAL_MOST);
+		assert_true(round < 100000 && !side->error);
+	}
+	seal_end(&seal);
+	client_free(&client);
+}
+
 /* a reader that takes a little a turn gets all of it, and the end after it */
 static void what_rests_is_told_again(void **state)
 {
@@ -552,25 +593,16 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
-		T(both_ways),
-		T(one_octet_at_a_time),
-		T(not_taken),
-		T(asked_just_in_time),
-		T(slow_reader),
-		T(close_in_callback),
-		T(close_while_asked),
-		T(proper_end),
-		T(dies_mid_record),
-		T(reset),
-		T(a_bad_record),
-		T(finish_says_all),
-		T(finish_is_bounded),
-		T(stalled),
-		T(key_updates),
-		T(key_update_flood),
-		T(renews_its_key),
-		T(fair),
-		T(what_rests_is_told_again),
+		T(both_ways),         T(one_octet_at_a_time),
+		T(not_taken),         T(asked_just_in_time),
+		T(slow_reader),       T(close_in_callback),
+		T(close_while_asked), T(proper_end),
+		T(dies_mid_record),   T(reset),
+		T(a_bad_record),      T(finish_says_all),
+		T(finish_is_bounded), T(stalled),
+		T(key_updates),       T(key_update_flood),
+		T(renews_its_key),    T(fair),
+		T(fair_with_filling), T(what_rests_is_told_again),
 		T(idle_memory),
 	};
 
