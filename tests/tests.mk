@@ -113,7 +113,12 @@ all $(B)/newsxd $(B)/newsxctl $(UNIT_BIN) $(SCENE_BIN) $(FAULT_BIN) $(FUZZ_BIN):
 deps-build:
 	@tests/deps.sh build
 
-check-programs: all $(SHIMS) $(UNIT_BIN) $(SCENE_BIN) $(FAULT_BIN) $(FUZZ_BIN)
+# the partner of system tests that makes its TLS records by hand
+RECORDS    := $(B)/tests/system/records
+$(RECORDS): $(B)/tests/system/records.o $(B)/tests/bench/wire.o
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lssl -lcrypto
+
+check-programs: all $(SHIMS) $(RECORDS) $(UNIT_BIN) $(SCENE_BIN) $(FAULT_BIN) $(FUZZ_BIN)
 
 check: deps
 	@$(MAKE) --no-print-directory check-programs
@@ -126,14 +131,14 @@ check-fault: $(call only,$(FAULT_BIN))
 	@$(RUN) $^
 check-fuzz: $(call only,$(FUZZ_BIN))
 	@$(RUN) $^
-check-system: all $(SHIMS)
+check-system: all $(SHIMS) $(RECORDS)
 	@$(RUN) $(SYSTEM)
 # what threads share, under the thread sanitizer: the whole daemon, and the rooms that have threads
 THREADS_IN := daemon/store/ daemon/base/ test_full_store
 THREADED   := $(foreach t,$(UNIT_BIN) $(FAULT_BIN),$(if $(strip $(foreach w,$(THREADS_IN),$(findstring $(w),$(t)))),$(t)))
 check-threads: deps
 	@$(MAKE) --no-print-directory TSAN=1 run-threads
-run-threads: all $(SHIMS) $(THREADED)
+run-threads: all $(SHIMS) $(RECORDS) $(THREADED)
 	@$(RUN) $(THREADED) $(SYSTEM)
 check-lint lint:
 	@$(RUN) $(call only,$(LINT))

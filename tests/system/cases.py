@@ -155,7 +155,7 @@ def run_cases(cases, partners, subscriptions=None, sections=None, what="attacks"
                   sections, **more) as exchange:
         innocent = Steady(exchange)
         for name, function in cases:
-            world = World(exchange)
+            world = World(exchange, innocent)
             try:
                 function(world)
                 innocent.rest()
@@ -182,8 +182,8 @@ def run_cases(cases, partners, subscriptions=None, sections=None, what="attacks"
 class World:
     """what one case has: links that are closed behind it, the log since its beginning"""
 
-    def __init__(self, exchange):
-        self.x, self.links = exchange, []
+    def __init__(self, exchange, innocent):
+        self.x, self.innocent, self.links = exchange, innocent, []
         self.mark = exchange.mark()
 
     def link(self, who="liar", **more):

@@ -3,12 +3,15 @@ Each has its end, by name, and beside all of them an innocent pair exchanges sto
 (Lies in frames, lengths and states are in test_lies, certificates in test_tls, frames by lot in test_fuzzing.)
 """
 import os
+import re
+import signal
 import struct
+import subprocess
 import time
 
 import barrage
 from cases import Steady, alive, check, give, holds, octets, picture, run_cases, serve_until
-from kit import Exchange, Failed, Key
+from kit import BUILD, SLOW, WAIT_S, Exchange, Failed, Key
 from newsx import FLASH, ROUTINE, encode, part, story
 from test_lies import credited, refusing
 
@@ -324,6 +327,82 @@ GAMES = [
 ]
 
 
+# -- records that Python's ssl cannot make: records.c makes them by hand
+
+def by_hand(w, attack, *seconds):
+    """what records.c says came of it. The daemon has a processor to spare meanwhile, unless it goes on for seconds: then
+    the innocent pair gets on all the same"""
+    def cpu():
+        with open("/proc/%d/stat" % w.x.process.pid, encoding="ascii") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    begin, cost, stories = time.monotonic(), -cpu(), -w.innocent.n
+    out = subprocess.run([os.path.join(BUILD, "tests/system/records"), w.x.keys["liar"].identity, str(w.x.port), attack,
+                          *map(str, seconds)], text=True, capture_output=True, timeout=WAIT_S, check=True).stdout
+    took, cost, stories = time.monotonic() - begin, cost + cpu(), stories + w.innocent.n
+    if seconds:
+        holds(stories >= 5 * seconds[0] / SLOW, "%d innocent stories in %.1f s: %s" % (stories, took, out))
+    else:
+        holds(cost < (0.3 + 0.25 * took) * SLOW, "it cost %.2f s in %.1f: %s" % (cost, took, out))
+    return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", out)}
+
+
+def closes(w, reason):
+    """how many links have ended for this reason, as the daemon counts them"""
+    mark = w.x.mark()
+    w.x.process.send_signal(signal.SIGUSR1)
+    w.x.log("store.state", since=mark)
+    return int(w.x.log("closes.state", since=mark).get(reason, 0))
+
+
+def ends(attack, reason, words, *seconds):
+    """one link, or one after the other: each is closed by this name, and counted"""
+    def case(w):
+        got = by_hand(w, attack, *seconds)
+        n = got["ended"]
+        holds(n > 0 and got["links"] - n <= (1 if seconds else 0), "links %r" % got)
+        line = w.x.log("conn.close", since=w.mark, peer="liar", count=n)
+        check((line["reason"], line["words"]), (reason, words), "the last of %d ends" % n)
+        check(len(w.x.found("conn.close", since=w.mark, peer="liar", reason=reason)), n, "closed as %s" % reason)
+        holds(closes(w, reason) >= n, "counted: %s" % reason)
+    return case
+
+
+def is_heard(attack, *seconds):
+    """harmless: the link stands, and all that it said was heard"""
+    def case(w):
+        got = by_hand(w, attack, *seconds)
+        check((got["links"], got["ended"]), (1, 0), "links %r" % got)
+        if seconds:  # it was cut off in the middle of what it said
+            holds(got["heard"] > 0, "heard %r" % got)
+        else:
+            check(got["heard"], got["pings"], "PINGs")
+    return case
+
+
+KEYS = ("key-update-flood", "too many key updates or empty records")
+EMPTY = ("key-update-flood", "too many empty records")
+RECORDS = [
+    ("key updates, to be answered", ends("key_updates", *KEYS)), ("key updates", ends("silent_key_updates", *KEYS)),
+    ("key updates in pieces", ends("key_updates_in_pieces", *KEYS)), ("key updates among PINGs", ends("key_updates_among_pings", *KEYS)),
+    ("a few key updates", is_heard("few_key_updates")),
+    ("key updates, on link after link", ends("key_updates", *KEYS, 2)),
+    ("empty records", ends("empty_records", *EMPTY)), ("records that are only filling", ends("padded_records", *EMPTY)),
+    ("empty records, on link after link", ends("empty_records", *EMPTY, 2)),
+    ("filling between octets", is_heard("octets_among_padding", 2)),
+    ("an octet a record", is_heard("octet_a_record")), ("an octet a record, without end", is_heard("octets_without_end", 2)),
+    ("half the header of a record", ends("half_a_header", "idle", "idle")), ("half a record", ends("half_a_record", "idle", "idle")),
+] + [("%s after the handshake" % name.replace("_", " "), ends(name, "tls-error", "TLS: " + words)) for name, words in (
+    ("hello_request", "unexpected message"), ("client_hello", "unexpected message"), ("session_ticket", "unexpected message"),
+    ("end_of_early_data", "unexpected message"), ("certificate", "unexpected message"), ("certificate_request", "unexpected message"),
+    ("finished", "unexpected message"), ("unknown_message", "unexpected message"), ("message_of_16_mb", "unexpected message"),
+    ("key_update_of_16_mb", "excessive message size"), ("key_update_of_another_kind", "bad key update"),
+    ("empty_message", "bad length"), ("half_a_message", "mixed handshake and non handshake data"), ("unknown_type", "bad record type"),
+    ("no_type", "bad record type"), ("warnings", "too many warn alerts"), ("wrong_tag", "decryption failed or bad record mac"),
+    ("too_long", "encrypted length too long"), ("cipher_change", "bad record type"), ("plain_alert", "bad record type"),
+    ("http", "wrong version number"))]
+
+
 def test_names():
     run_cases(NAMES, PARTNERS, SUBS)
 
@@ -334,6 +413,10 @@ def test_bombs():
 
 def test_games():
     run_cases(GAMES, PARTNERS, SUBS, {"limits": "inbound-memory = 16MiB"})
+
+
+def test_records():
+    run_cases(RECORDS, PARTNERS, SUBS, {"limits": "ping = 500ms idle = 2s"})
 
 
 def test_barrage():
