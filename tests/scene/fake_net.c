@@ -473,9 +473,9 @@ void share_begin(struct loop *loop, struct share *share)
 	share->used_us = 0;
 }
 
-bool share_left(const struct share *share)
+bool share_left(struct share *share)
 {
-	return ++((struct share *)share)->used_us < 5;
+	return ++share->used_us < 5;
 }
 
 void share_end(struct share *share)
