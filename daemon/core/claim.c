@@ -200,7 +200,10 @@ int claim_new(struct link *link, struct feed *feed, uint32_t number, const struc
 	claim->said = *said;
 	claim->retry_at_ms = INT64_MAX;
 	claim->ask = (struct store_claim){
-		.req = { .kind = REQ_CLAIM, .done = claim_asked, .arg = claim },
+		.req = { .kind = REQ_CLAIM,
+			 .done = claim_asked,
+			 .arg = claim,
+			 .partner = link->partner->number },
 		.subscription = feed->number,
 	};
 	claim->requests = 1;

@@ -152,7 +152,11 @@ static void fetch_from(struct claim *claim, enum lane lane, uint64_t upto)
 	fetch = calloc(1, sizeof(*fetch));
 	if (fetch == NULL)
 		return; /* asked again at the next tick */
-	fetch->req = (struct store_req){ .kind = REQ_FETCH, .done = fetched, .arg = claim };
+	fetch->req = (struct store_req){ .kind = REQ_FETCH,
+					 .done = fetched,
+					 .arg = claim,
+					 .urgent = lane == LANE_FLASH,
+					 .partner = claim->link->partner->number };
 	fetch->subscription = claim->feed->number;
 	fetch->lane = lane;
 	fetch->from = cursor->next;
@@ -160,7 +164,6 @@ static void fetch_from(struct claim *claim, enum lane lane, uint64_t upto)
 	fetch->items_max = FETCH_ITEMS;
 	fetch->octets_max = FETCH_OCTETS;
 	fetch->wall_ms = clock_wall_ms();
-	fetch->req.urgent = lane == LANE_FLASH;
 	cursor->fetching = fetch;
 	cursor->stale = false;
 	feed_fetch_begin(claim->feed, lane);

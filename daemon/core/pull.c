@@ -94,8 +94,10 @@ static void found(struct store_req *req, void *arg)
 	pull->got = pull->committed = pull->find.offset;
 	pull->state = PULL_BEGINNING;
 	pull->begin = (struct store_part_begin){
-		.req = { .kind = REQ_PART_BEGIN, .done = begun, .arg = pull },
-		.partner = pull->partner->number,
+		.req = { .kind = REQ_PART_BEGIN,
+			 .done = begun,
+			 .arg = pull,
+			 .partner = pull->partner->number },
 		.size = pull->size,
 		.partials_max = conf->partials_n_max,
 		.partials_octets_max = conf->partials_max,
@@ -120,8 +122,10 @@ static struct pull *pull_new(struct exchange *exchange, struct partner *partner,
 	memcpy(pull->sha256, sha256, 32);
 	map_add(&exchange->pulls, &pull->node, pull_hash(partner, sha256));
 	pull->find = (struct store_part_find){
-		.req = { .kind = REQ_PART_FIND, .done = found, .arg = pull },
-		.partner = partner->number,
+		.req = { .kind = REQ_PART_FIND,
+			 .done = found,
+			 .arg = pull,
+			 .partner = partner->number },
 		.size = size,
 	};
 	memcpy(pull->find.sha256, sha256, 32);

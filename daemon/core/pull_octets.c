@@ -103,8 +103,10 @@ void pull_drop_empty(const struct pull *pull)
 	drop = calloc(1, sizeof(*drop));
 	if (drop == NULL)
 		return;
-	*drop = (struct store_part_drop){ .req = { .kind = REQ_PART_DROP, .done = dropped },
-					  .number = pull->number };
+	*drop = (struct store_part_drop){
+		.req = { .kind = REQ_PART_DROP, .done = dropped, .partner = pull->partner->number },
+		.number = pull->number
+	};
 	store_submit(pull->exchange->store, &drop->req);
 }
 
@@ -345,7 +347,8 @@ void pull_append(struct pull *pull)
 		.req = { .kind = REQ_PART_APPEND,
 			 .done = appended,
 			 .arg = append,
-			 .urgent = pull_flash(pull) },
+			 .urgent = pull_flash(pull),
+			 .partner = pull->partner->number },
 		.number = pull->number,
 		.offset = pull->got - pull->piece_n,
 		.octets = pull->piece,

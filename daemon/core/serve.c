@@ -104,7 +104,10 @@ static void read_at(struct serve *serve, uint64_t offset)
 	if (serve->reading || serve->code < 0 || left == 0)
 		return;
 	serve->read = (struct store_read_part){
-		.req = { .kind = REQ_READ_PART, .done = read_done, .arg = serve },
+		.req = { .kind = REQ_READ_PART,
+			 .done = read_done,
+			 .arg = serve,
+			 .partner = serve->link->partner->number },
 		.number = serve->part,
 		.offset = offset,
 		.n = left < BLOCK ? (size_t)left : BLOCK,

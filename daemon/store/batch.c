@@ -118,11 +118,12 @@ static bool is_fair(const struct items *items, struct store_put *put, uint64_t p
 
 	put->urgent = false;
 	if (!items_at_mark(items) || facts_kill(put->facts) ||
-	    fair_allows(&items->fair, put->partner, likely, items_left(items, MARK_ROUTINE, pages)))
+	    fair_allows(&items->fair, put->req.partner, likely,
+			items_left(items, MARK_ROUTINE, pages)))
 		return true;
-	put->urgent =
-		facts_lane(put->facts) == LANE_FLASH &&
-		fair_allows(&items->urgent, put->partner, likely, items_left_urgent(items, pages));
+	put->urgent = facts_lane(put->facts) == LANE_FLASH &&
+		      fair_allows(&items->urgent, put->req.partner, likely,
+				  items_left_urgent(items, pages));
 	return put->urgent;
 }
 
@@ -167,7 +168,7 @@ static void account(struct items *items, const struct store_req *list, choose_fn
 		pages = put_pages_likely(put);
 		if (grown > likely)
 			pages = (pages * grown + likely - 1) / likely;
-		fair_took(put->urgent ? &items->urgent : &items->fair, put->partner, pages);
+		fair_took(put->urgent ? &items->urgent : &items->fair, put->req.partner, pages);
 	}
 }
 
@@ -273,7 +274,8 @@ static bool two_partners(const struct store_req *list)
 	for (; list != NULL && n < REQUESTS_MAX; list = list->next, n++) {
 		if (!is_put(list))
 			continue;
-		if (first != NULL && first->partner != ((const struct store_put *)list)->partner)
+		if (first != NULL &&
+		    first->req.partner != ((const struct store_put *)list)->req.partner)
 			return true;
 		if (first == NULL)
 			first = (const struct store_put *)list;
@@ -337,7 +339,7 @@ unsigned items_batch_size(const struct items *items, const struct store_req *lis
 
 		if (!fits_now(items, list, &tally))
 			break;
-		if (is_put(list) && shared && over_share(shares, &shares_n, put->partner))
+		if (is_put(list) && shared && over_share(shares, &shares_n, put->req.partner))
 			break;
 		if (n > 0 && (tally.pages > DIRTY_MAX || tally.put > put_max))
 			break;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #define LOOK_MAX                                                                                   \
-	2000 /* positions and rows a call: then the caller asks again, others had their turn */
+	500 /* positions and rows a call: then the caller asks again, others had their turn */
 
 /* the writer mends at its next tick */
 static int met(struct items *items, int r)

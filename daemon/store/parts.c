@@ -73,13 +73,13 @@ int photos_find(struct txn *txn, struct txn *items, struct store_part_find *find
 	find->complete = false;
 	find->number = find->offset = 0;
 	if (number != 0 && part_get(txn, number, &row) == 0 && row.state == PART_COMPLETE &&
-	    row.size == find->size && items_had(items, number, find->partner) &&
+	    row.size == find->size && items_had(items, number, find->req.partner) &&
 	    !items_is_doomed(items, number)) {
 		find->complete = true;
 		find->number = number;
 		return items->r;
 	}
-	number = part_find(txn, find->sha256, find->partner);
+	number = part_find(txn, find->sha256, find->req.partner);
 	if (number != 0 && part_get(txn, number, &row) == 0 && row.state == PART_PARTIAL &&
 	    row.size == find->size) {
 		find->number = number;
@@ -98,7 +98,7 @@ static int within_ceilings(struct txn *txn, const struct store_part_begin *begin
 	unsigned n = 1;
 	struct cur cur;
 
-	partial_key(from, begin->partner, 0);
+	partial_key(from, begin->req.partner, 0);
 	cur_open(&cur, txn, P_PARTIALS);
 	for (bool more = cur_seek(&cur, slice_of(from, sizeof(from)));
 	     more && cur.key.n == sizeof(from) && memcmp(cur.key.p, from, 4) == 0;
@@ -125,7 +125,7 @@ static uint64_t next_number(struct txn *txn)
 static uint64_t new_partial(struct txn *txn, const struct store_part_begin *begin, int64_t wall_ms)
 {
 	struct part_row row = { .state = PART_PARTIAL,
-				.partner = begin->partner,
+				.partner = begin->req.partner,
 				.size = begin->size,
 				.begun_ms = wall_ms,
 				.touched_ms = wall_ms };
@@ -134,9 +134,9 @@ static uint64_t new_partial(struct txn *txn, const struct store_part_begin *begi
 
 	memcpy(row.sha256, begin->sha256, 32);
 	part_put(txn, number, &row);
-	index_key(key, begin->sha256, begin->partner);
+	index_key(key, begin->sha256, begin->req.partner);
 	txn_put(txn, P_INDEX, slice_of(key, sizeof(key)), key_u64(&number));
-	partial_key(key, begin->partner, number);
+	partial_key(key, begin->req.partner, number);
 	txn_put(txn, P_PARTIALS, slice_of(key, PARTIAL_KEY_LEN), key_u64(&begin->size));
 	return number;
 }
@@ -144,13 +144,13 @@ static uint64_t new_partial(struct txn *txn, const struct store_part_begin *begi
 void parts_begin(struct photos *photos, struct txn *txn, struct store_part_begin *begin,
 		 int64_t wall_ms)
 {
-	uint64_t number = part_find(txn, begin->sha256, begin->partner);
+	uint64_t number = part_find(txn, begin->sha256, begin->req.partner);
 	struct part_row row;
 	int r;
 
 	begin->number = begin->offset = 0;
-	if (begin->size > PART_MAX || begin->partner == 0) {
-		begin->req.code = begin->partner == 0 ? NX_EARG : NX_EBIGPART;
+	if (begin->size > PART_MAX || begin->req.partner == 0) {
+		begin->req.code = begin->req.partner == 0 ? NX_EARG : NX_EBIGPART;
 		return;
 	}
 	if (number != 0 && part_get(txn, number, &row) == 0 && row.state == PART_PARTIAL) {
@@ -161,7 +161,7 @@ void parts_begin(struct photos *photos, struct txn *txn, struct store_part_begin
 		}
 		part_throw_away(txn, number, &row);
 	}
-	r = photos_admit(photos, begin->partner, chunks_pages(begin->size)) ? 0 : NX_EFULL;
+	r = photos_admit(photos, begin->req.partner, chunks_pages(begin->size)) ? 0 : NX_EFULL;
 	if (r == 0)
 		r = within_ceilings(txn, begin);
 	if (r == 0)

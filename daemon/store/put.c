@@ -13,7 +13,7 @@ static void add_had(struct putting *p)
 	uint8_t key[16];
 
 	for (unsigned i = 0; i < p->put->parts_n; i++) {
-		pack_be64(pack_be64(key, p->put->parts[i].number), p->put->partner);
+		pack_be64(pack_be64(key, p->put->parts[i].number), p->put->req.partner);
 		txn_put(p->txn, T_HAD, slice_of(key, sizeof(key)), (struct slice){ 0 });
 	}
 }
@@ -96,7 +96,8 @@ static void story_kill(struct putting *p)
 	if (!p->story_known)
 		text_copy(p->story.channel, p->put->facts->channel);
 	pack_u32(pack_u32(value + 1, utc_day(p->items->wall_ms)), p->kills);
-	txn_put(p->txn, T_META, kills_key(key, p->put->partner), slice_of(value, sizeof(value)));
+	txn_put(p->txn, T_META, kills_key(key, p->put->req.partner),
+		slice_of(value, sizeof(value)));
 }
 
 static void warn_far(struct putting *p)

@@ -75,7 +75,7 @@ int put_begin(struct putting *p)
 		.state = ITEM_RELEASED,
 		.lane = facts_lane(put->facts),
 		.kill = facts_kill(put->facts),
-		.partner = put->partner,
+		.partner = put->req.partner,
 		.stored_ms = p->items->wall_ms,
 		.received_ms = put->received_ms,
 		.envelope_n = (uint32_t)put->envelope.n,
@@ -175,7 +175,7 @@ static int check_kills(struct putting *p)
 	if (!p->record.kill)
 		return 0;
 	p->kills = 1;
-	if (txn_get(p->txn, T_META, kills_key(key, p->put->partner), &value) &&
+	if (txn_get(p->txn, T_META, kills_key(key, p->put->req.partner), &value) &&
 	    value.n >= KILLS_LEN && value.p[0] == KILLS_VERSION &&
 	    unpack_u32(value.p + 1) == utc_day(p->items->wall_ms))
 		p->kills = unpack_u32(value.p + 5) + 1;

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define READER_BATCH 8 /* answers of 256 KiB are not kept back for many others */
+#define READER_BATCH   8 /* answers of 256 KiB are not kept back for many others */
+#define READER_FETCHES 2 /* of them: a few ms each */
 
 /* ---- what the workers do */
 
@@ -94,9 +95,12 @@ static void digest_pass(void *arg, struct store_req *list)
 
 static unsigned reader_size(void *arg, const struct store_req *list)
 {
+	unsigned n = 0, fetches = 0;
+
 	(void)arg;
-	(void)list;
-	return READER_BATCH;
+	for (; list != NULL && n < READER_BATCH && fetches < READER_FETCHES; list = list->next, n++)
+		fetches += list->kind == REQ_FETCH;
+	return n;
 }
 
 static int reader_batch(void *arg, struct store_req *list, struct why *why)

@@ -140,6 +140,9 @@ struct store_req { /* the first member of each request */
 	int code; /* 0, or why not */
 	struct why why;
 	bool urgent; /* flash, kills: before others */
+	/* whose it is: partners take turns (queue.h). 0: nobody's; settlings, and what is owed
+	 * again behind them, must keep one order */
+	uint32_t partner;
 	struct store_req *next;
 	uint64_t cost; /* the room's */
 };
@@ -167,8 +170,7 @@ struct store_part { /* a part of an item, complete in photos */
  * settled and withdrawn, held ones never released, in this same commit.
  */
 struct store_put {
-	struct store_req req;
-	uint32_t partner;          /* whose link brought it */
+	struct store_req req;      /* partner: whose link brought it */
 	const struct facts *facts; /* origin and channel set */
 	struct slice envelope, document;
 	const struct store_part *parts;
@@ -258,7 +260,6 @@ bool store_match(const struct store *store, uint32_t subscription, struct slice 
 /* parts on their way in. PART_FIND first. */
 struct store_part_find {
 	struct store_req req;
-	uint32_t partner;
 	uint8_t sha256[32];
 	uint64_t size;
 	/* out: */
@@ -269,7 +270,6 @@ struct store_part_find {
 };
 struct store_part_begin { /* a partial of (partner, sha256). NX_EPARTIALS, NX_EFULL, NX_EBIGPART */
 	struct store_req req;
-	uint32_t partner;
 	uint8_t sha256[32];
 	uint64_t size;
 	unsigned partials_max;

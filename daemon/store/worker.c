@@ -42,7 +42,6 @@ int worker_new(const struct worker_conf *conf, struct worker **ret)
 	worker->conf = *conf;
 	pthread_mutex_init(&worker->lock, NULL);
 	pthread_cond_init(&worker->cond, NULL);
-	queue_init(&worker->queue);
 	*ret = worker;
 	return 0;
 }

@@ -164,8 +164,7 @@ static unsigned put_batch(struct scene *scene, unsigned n, size_t document_n)
 					     .channel = slice_str("world"),
 					     .version_created_ms = TIME_NONE,
 					     .embargo_ms = TIME_NONE };
-		one->put = (struct store_put){ .req = { .kind = REQ_PUT },
-					       .partner = 1,
+		one->put = (struct store_put){ .req = { .kind = REQ_PUT, .partner = 1 },
 					       .facts = &one->facts,
 					       .envelope = slice_str("{}"),
 					       .document = slice_of(scene->document, document_n),

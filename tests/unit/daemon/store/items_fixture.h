@@ -175,8 +175,7 @@ static inline void fx_make(struct fx_put *p, const struct it *it)
 		.embargo_ms = it->embargo_ms == 0 ? TIME_NONE : it->embargo_ms,
 	};
 	p->put = (struct store_put){
-		.req = { .kind = REQ_PUT },
-		.partner = it->partner == 0 ? 1 : it->partner,
+		.req = { .kind = REQ_PUT, .partner = it->partner == 0 ? 1 : it->partner },
 		.facts = &p->facts,
 		.envelope = slice_str("{}"),
 		.document = or_text(it->document, "{\"uri\":\"urn:1\"}"),

@@ -193,7 +193,8 @@ static inline uint8_t *sx_octets(uint64_t seed, size_t n)
 static inline int sx_find(struct sx *sx, uint32_t partner, const uint8_t *p, size_t n,
 			  struct store_part_find *ret)
 {
-	*ret = (struct store_part_find){ .req.kind = REQ_PART_FIND, .partner = partner, .size = n };
+	*ret = (struct store_part_find){ .req = { .kind = REQ_PART_FIND, .partner = partner },
+					 .size = n };
 	sha256_of(p, n, ret->sha256);
 	return sx_run(sx, &ret->req);
 }
@@ -201,8 +202,7 @@ static inline int sx_find(struct sx *sx, uint32_t partner, const uint8_t *p, siz
 static inline int sx_begin(struct sx *sx, uint32_t partner, const uint8_t *p, size_t n,
 			   struct store_part_begin *ret)
 {
-	*ret = (struct store_part_begin){ .req.kind = REQ_PART_BEGIN,
-					  .partner = partner,
+	*ret = (struct store_part_begin){ .req = { .kind = REQ_PART_BEGIN, .partner = partner },
 					  .size = n,
 					  .partials_max = 100,
 					  .partials_octets_max = 1 << 30 };
@@ -300,8 +300,7 @@ static inline void sx_put_make(struct sx_put *p, uint32_t partner, unsigned n,
 				   .channel = slice_str("world"),
 				   .version_created_ms = TIME_NONE,
 				   .embargo_ms = TIME_NONE };
-	p->put = (struct store_put){ .req.kind = REQ_PUT,
-				     .partner = partner,
+	p->put = (struct store_put){ .req = { .kind = REQ_PUT, .partner = partner },
 				     .facts = &p->facts,
 				     .envelope = slice_str("{}"),
 				     .document = slice_str(p->document),

@@ -118,8 +118,7 @@ static uint8_t *octets_of(uint64_t seed, size_t n)
 static int begin_full(struct room *room, uint32_t partner, const uint8_t sha[32], uint64_t size,
 		      struct store_part_begin *ret)
 {
-	*ret = (struct store_part_begin){ .req.kind = REQ_PART_BEGIN,
-					  .partner = partner,
+	*ret = (struct store_part_begin){ .req = { .kind = REQ_PART_BEGIN, .partner = partner },
 					  .size = size,
 					  .partials_max = 4,
 					  .partials_octets_max = 40 << 20 };
@@ -182,8 +181,7 @@ static uint64_t send_whole(struct room *room, uint32_t partner, const uint8_t *p
 static struct store_part_find find(struct room *room, uint32_t partner, const uint8_t sha[32],
 				   uint64_t size)
 {
-	struct store_part_find req = { .req.kind = REQ_PART_FIND,
-				       .partner = partner,
+	struct store_part_find req = { .req = { .kind = REQ_PART_FIND, .partner = partner },
 				       .size = size };
 	struct txn txn, items;
 

@@ -298,8 +298,7 @@ static void a_photo_that_is_going_is_sent_again(void **state)
 	assert_int_equal(sx_settle(sx, put.position, put.position, put.sequence), 0);
 	store_unlease(sx->store, part.number);
 	retire(sx); /* step (1) is on its way */
-	begin = (struct store_part_begin){ .req.kind = REQ_PART_BEGIN,
-					   .partner = sx->dpa,
+	begin = (struct store_part_begin){ .req = { .kind = REQ_PART_BEGIN, .partner = sx->dpa },
 					   .size = 50000,
 					   .partials_max = 100,
 					   .partials_octets_max = 1 << 30 };

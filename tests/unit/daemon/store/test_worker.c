@@ -17,7 +17,7 @@ static struct store_put *put_of(uint32_t partner, bool urgent)
 
 	put->req.kind = REQ_PUT;
 	put->req.urgent = urgent;
-	put->partner = partner;
+	put->req.partner = partner;
 	return put;
 }
 
@@ -37,8 +37,7 @@ static unsigned count(const struct store_req *list, enum store_kind kind, uint32
 	unsigned n = 0;
 
 	for (; list != NULL; list = list->next)
-		n += list->kind == kind &&
-		     (kind != REQ_PUT || ((const struct store_put *)list)->partner == partner);
+		n += list->kind == kind && (kind != REQ_PUT || list->partner == partner);
 	return n;
 }
 
@@ -46,12 +45,11 @@ static void urgent_goes_first(void **state)
 {
 	struct store_settle *settle = calloc(1, sizeof(*settle));
 	struct store_put *routine = put_of(1, false), *flash = put_of(2, true);
-	struct queue queue;
+	struct queue queue = { .n = 0 };
 	struct store_req *list;
 
 	(void)state;
 	settle->req.kind = REQ_SETTLE;
-	queue_init(&queue);
 	queue_add(&queue, &settle->req);
 	queue_add(&queue, &routine->req);
 	queue_add(&queue, &flash->req);
@@ -66,11 +64,10 @@ static void urgent_goes_first(void **state)
 
 static void one_partner_cannot_fill_a_batch(void **state)
 {
-	struct queue queue;
+	struct queue queue = { .n = 0 };
 	struct store_req *list;
 
 	(void)state;
-	queue_init(&queue);
 	for (unsigned i = 0; i < 1000; i++)
 		queue_add(&queue, &put_of(1, false)->req);
 	queue_add(&queue, &put_of(2, false)->req);
@@ -97,11 +94,10 @@ static void one_partner_cannot_fill_a_batch(void **state)
 static void nor_can_large_ones(void **state)
 {
 	struct store_put *put;
-	struct queue queue;
+	struct queue queue = { .n = 0 };
 	struct store_req *list;
 
 	(void)state;
-	queue_init(&queue);
 	for (unsigned i = 0; i < 20; i++) {
 		put = put_of(1, false);
 		put->document.n = 250000;
@@ -119,11 +115,10 @@ static void nor_can_large_ones(void **state)
 /* two who take turns never meet in the queue, and are two all the same */
 static void who_comes_by_turns_shares(void **state)
 {
-	struct queue queue;
+	struct queue queue = { .n = 0 };
 	struct store_req *list;
 
 	(void)state;
-	queue_init(&queue);
 	queue_add(&queue, &put_of(2, false)->req);
 	free_list(queue_take(&queue));
 	for (unsigned i = 0; i < 100; i++)
@@ -139,12 +134,11 @@ static void nor_can_its_flashes(void **state)
 {
 	struct store_settle *settle = calloc(1, sizeof(*settle));
 	struct store_put *other = put_of(2, true), *routine = put_of(3, false);
-	struct queue queue;
+	struct queue queue = { .n = 0 };
 	struct store_req *list;
 
 	(void)state;
 	settle->req.kind = REQ_SETTLE;
-	queue_init(&queue);
 	for (unsigned i = 0; i < 1000; i++)
 		queue_add(&queue, &put_of(1, true)->req);
 	queue_add(&queue, &other->req);
@@ -169,12 +163,11 @@ static void nor_can_its_flashes(void **state)
 static void settlings_keep_their_places(void **state)
 {
 	struct store_settle *settle = calloc(1, sizeof(*settle));
-	struct queue queue;
+	struct queue queue = { .n = 0 };
 	struct store_req *list;
 
 	(void)state;
 	settle->req.kind = REQ_SETTLE;
-	queue_init(&queue);
 	for (unsigned i = 0; i < 1000; i++)
 		queue_add(&queue, &put_of(1, false)->req);
 	queue_add(&queue, &settle->req);
@@ -190,14 +183,13 @@ static void put_back_keeps_the_order(void **state)
 {
 	uint64_t next[4] = { 0 }, given[4] = { 0 };
 	unsigned left = 500, seed = 7;
-	struct queue queue;
+	struct queue queue = { .n = 0 };
 
 	(void)state;
-	queue_init(&queue);
 	for (unsigned i = 0; i < left; i++) {
 		struct store_put *put = put_of(1 + (seed = seed * 69069 + 1) / 65536 % 3, false);
 
-		put->req.cost = given[put->partner]++;
+		put->req.cost = given[put->req.partner]++;
 		queue_add(&queue, &put->req);
 	}
 	while (left > 0) {
@@ -212,7 +204,7 @@ static void put_back_keeps_the_order(void **state)
 		if (rest != NULL)
 			queue_put_back(&queue, rest);
 		for (struct store_req *req = list; req != NULL; req = req->next) {
-			uint32_t partner = ((struct store_put *)req)->partner;
+			uint32_t partner = req->partner;
 
 			assert_int_equal(req->cost, next[partner]++);
 			left--;
@@ -226,11 +218,10 @@ static void put_back_keeps_the_order(void **state)
 static void octets_of_a_part_keep_their_order(void **state)
 {
 	struct store_part_append append[3] = { 0 };
-	struct queue queue;
+	struct queue queue = { .n = 0 };
 	struct store_req *list;
 
 	(void)state;
-	queue_init(&queue);
 	for (unsigned i = 0; i < 3; i++) {
 		append[i].req.kind = REQ_PART_APPEND;
 		append[i].number = 9;
@@ -241,6 +232,124 @@ static void octets_of_a_part_keep_their_order(void **state)
 	for (unsigned i = 0; i < 3; i++, list = list->next)
 		assert_ptr_equal(list, &append[i].req);
 	assert_null(list);
+}
+
+static struct store_req *read_of(uint32_t partner, bool urgent)
+{
+	struct store_req *req = calloc(1, sizeof(*req));
+
+	req->kind = REQ_FETCH;
+	req->partner = partner;
+	req->urgent = urgent;
+	return req;
+}
+
+/* the front of the next batch, cut after so many, the rest put back; freed. Where in it is the one
+ * of that partner? 0: nowhere */
+static unsigned serve(struct queue *queue, unsigned n, uint32_t partner)
+{
+	struct store_req *list = queue_take(queue), *req = list, *rest;
+	unsigned found = 0;
+
+	for (unsigned i = 1; i < n && req->next != NULL; i++)
+		req = req->next;
+	rest = req->next;
+	req->next = NULL;
+	if (rest != NULL)
+		queue_put_back(queue, rest);
+	req = list;
+	for (unsigned i = 1; req != NULL; i++, req = req->next)
+		if (req->partner == partner)
+			found = i;
+	free_list(list);
+	return found;
+}
+
+/* whoever comes waits for one of each who was there, be they urgent or not, and batches of one */
+static void reads_of_one_do_not_keep_others_waiting(void **state)
+{
+	struct queue queue = { .n = 0 };
+	unsigned seed = 3, n, waited;
+
+	(void)state;
+	for (unsigned i = 0; i < 20000; i++)
+		queue_add(&queue, read_of(1, i % 2 == 0));
+	for (unsigned i = 0; i < 500; i++) {
+		bool urgent = (seed = seed * 69069 + 1) / 65536 % 2 == 0;
+
+		n = 1 + (seed = seed * 69069 + 1) / 65536 % 8;
+		serve(&queue, n, 0);
+		queue_add(&queue, read_of(2, urgent));
+		for (waited = 0; (n = serve(&queue, 1, 2)) == 0; waited++)
+			assert_true(waited < 2 * (QUEUE_URGENT_RUN + 1));
+		assert_true(!urgent || waited <= 2);
+	}
+	while (queue.n > 0)
+		free_list(queue_take(&queue));
+}
+
+/* and when all of them have much, each has as many as the others */
+static void all_have_as_many_turns(void **state)
+{
+	unsigned served[4] = { 0 }, left = 999;
+	struct queue queue = { .n = 0 };
+
+	(void)state;
+	for (unsigned i = 0; i < 3000; i++)
+		queue_add(&queue, read_of(1 + i / 1000, false));
+	for (; left > 0; left -= 3) {
+		struct store_req *list = queue_take(&queue);
+
+		for (unsigned i = 0; i < 3; i++) {
+			struct store_req *req = list;
+
+			served[req->partner]++;
+			list = req->next;
+			free(req);
+		}
+		queue_put_back(&queue, list);
+	}
+	for (unsigned partner = 1; partner <= 3; partner++)
+		assert_int_equal(served[partner], 333);
+	while (queue.n > 0)
+		free_list(queue_take(&queue));
+}
+
+/* however cut and put back, what one partner has of a class keeps its order, and all of it is
+ * served */
+static void turns_keep_the_order(void **state)
+{
+	uint64_t given[6][2] = { 0 }, next[6][2] = { 0 };
+	struct queue queue = { .n = 0 };
+	unsigned seed = 5, left = 0;
+
+	(void)state;
+	for (unsigned round = 0; round < 4000 || left > 0; round++) {
+		unsigned keep = 1 + (seed = seed * 69069 + 1) / 65536 % 10;
+		struct store_req *list, *req, *rest;
+
+		for (unsigned i = 0; round < 4000 && i < 5; i++) {
+			bool urgent = (seed = seed * 69069 + 1) / 65536 % 3 == 0;
+
+			req = read_of((seed = seed * 69069 + 1) / 65536 % 6, urgent);
+			req->cost = given[req->partner][urgent]++;
+			queue_add(&queue, req);
+			left++;
+		}
+		list = req = queue_take(&queue);
+		for (unsigned i = 1; i < keep && req != NULL && req->next != NULL; i++)
+			req = req->next;
+		rest = req == NULL ? NULL : req->next;
+		if (req != NULL)
+			req->next = NULL;
+		if (rest != NULL)
+			queue_put_back(&queue, rest);
+		for (req = list; req != NULL; req = req->next)
+			assert_int_equal(req->cost, next[req->partner][req->urgent]++);
+		left -= free_list(list);
+	}
+	assert_int_equal(queue.n, 0);
+	assert_null(queue_take(&queue));
 }
 
 /* ---- the worker */
@@ -456,6 +565,9 @@ int main(void)
 		cmocka_unit_test(settlings_keep_their_places),
 		cmocka_unit_test(put_back_keeps_the_order),
 		cmocka_unit_test(octets_of_a_part_keep_their_order),
+		cmocka_unit_test(reads_of_one_do_not_keep_others_waiting),
+		cmocka_unit_test(all_have_as_many_turns),
+		cmocka_unit_test(turns_keep_the_order),
 		cmocka_unit_test(a_thread_does_all_in_order),
 		cmocka_unit_test(the_stop_finishes_what_is_queued),
 		cmocka_unit_test(a_fatal_batch_is_told_to_nobody),
