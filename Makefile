@@ -17,7 +17,7 @@ SYSCONFDIR ?= /etc
 
 STD     := -std=gnu17
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
-HARDEN  := -fstack-protector-strong -fPIE
+HARDEN  := -fstack-protector-strong -fstack-clash-protection -fPIE
 ifeq ($(SAN)$(TSAN),)
 OPT     ?= -O2 -g -D_FORTIFY_SOURCE=2
 else
@@ -58,7 +58,7 @@ libs  = $(foreach r,$(call rooms,$(1)),$(libs.$(r)))
 
 all: $(B)/newsxd $(B)/newsxctl
 
-$(B)/%.o: %.c
+$(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(if $(filter proto/%,$<),-Wconversion) -MMD -MP -c -o $@ $<
 
