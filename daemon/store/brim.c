@@ -40,36 +40,27 @@ static bool choose(struct expiring *e, unsigned i)
 
 /* ---- who is heavy */
 
-/* those of one partner follow each other. i: the one before; how many there are: none yet, and the
- * end */
-static unsigned next_by_partner(const struct subdir *subdir, unsigned i)
+/* by partner: those of one follow each other */
+static const struct sub *sub_at(const struct subdir *subdir, unsigned rank)
 {
-	const struct sub *subs = subdir->subs;
-	unsigned n = subdir->n, best = n;
+	return &subdir->subs[subdir->by_partner[rank]];
+}
 
-	for (unsigned j = 0; j < n; j++) {
-		bool after = i == n || (j > i && subs[j].partner == subs[i].partner) ||
-			     subs[j].partner > subs[i].partner;
-
-		if (after && (best == n || subs[j].partner < subs[best].partner))
-			best = j;
-	}
-	return best;
+static bool same_partner(const struct subdir *subdir, unsigned rank, unsigned other)
+{
+	return other < subdir->n && sub_at(subdir, rank)->partner == sub_at(subdir, other)->partner;
 }
 
 /* what is left of what its partner was owed when it was weighed, each item once: known is what is
- * left of each of its subscriptions */
-static uint64_t partner_weight(const struct expiring *e, uint32_t partner, uint64_t *ret_most)
+ * left of each of its subscriptions, from the first on */
+static uint64_t partner_weight(const struct expiring *e, unsigned first, uint64_t *ret_most)
 {
 	uint64_t left = 0, most_left = 0, own = 0, all = 0;
 
 	*ret_most = 0;
-	for (unsigned i = 0; i < e->subdir->n; i++) {
-		const struct tend_sub *state;
+	for (unsigned i = first; same_partner(e->subdir, first, i); i++) {
+		const struct tend_sub *state = expire_state(e->tend, sub_at(e->subdir, i)->number);
 
-		if (e->subdir->subs[i].partner != partner)
-			continue;
-		state = expire_state(e->tend, e->subdir->subs[i].number);
 		if (state == NULL)
 			continue;
 		left += state->weight;
@@ -89,17 +80,15 @@ static void weighed(struct expiring *e)
 	const struct subdir *subdir = e->subdir;
 	unsigned n = subdir->n;
 	uint64_t most = 0, unused;
-	uint32_t partner = 0;
 
 	for (unsigned i = 0; i < n; i++)
 		if (choose(e, i))
 			e->state->weighed = e->state->weight;
-	for (unsigned i = next_by_partner(subdir, n); i < n; i = next_by_partner(subdir, i)) {
+	for (unsigned i = 0; i < n; i++) {
 		uint64_t weight = 0;
 
-		if (subdir->subs[i].partner != partner)
-			weight = partner_weight(e, subdir->subs[i].partner, &unused);
-		partner = subdir->subs[i].partner;
+		if (i == 0 || !same_partner(subdir, i, i - 1))
+			weight = partner_weight(e, i, &unused);
 		most = weight > most ? weight : most;
 	}
 	brim->heavy = most / 2;
@@ -131,19 +120,17 @@ static void next_span(struct expiring *e, uint64_t from)
 	struct brim *brim = &e->tend->brim;
 
 	brim->span = brim->at = next_owed(e, from);
-	brim->sub = next_by_partner(e->subdir, e->subdir->n);
+	brim->rank = 0;
 	memset(brim->seen, 0, sizeof(brim->seen));
 }
 
 static void next_sub(struct expiring *e)
 {
 	struct brim *brim = &e->tend->brim;
-	const struct sub *subs = e->subdir->subs;
-	unsigned next = next_by_partner(e->subdir, brim->sub);
 
-	if (next < e->subdir->n && subs[next].partner != subs[brim->sub].partner)
+	if (!same_partner(e->subdir, brim->rank, brim->rank + 1))
 		memset(brim->seen, 0, sizeof(brim->seen));
-	brim->sub = next;
+	brim->rank++;
 	brim->at = brim->span;
 }
 
@@ -190,8 +177,8 @@ static bool weigh(struct expiring *e)
 	if (brim->span == 0)
 		weigh_begin(e);
 	while (brim->span != UINT64_MAX) {
-		for (; brim->sub < e->subdir->n; next_sub(e))
-			if (choose(e, brim->sub) && !weigh_sub(e))
+		for (; brim->rank < e->subdir->n; next_sub(e))
+			if (choose(e, e->subdir->by_partner[brim->rank]) && !weigh_sub(e))
 				return false;
 		next_span(e, brim->span + BRIM_SPAN);
 	}
@@ -232,15 +219,15 @@ static void find_heavy(struct expiring *e, bool *heavy)
 	const struct subdir *subdir = e->subdir;
 	unsigned n = subdir->n;
 	uint64_t weight = 0, most = 0;
-	uint32_t partner = 0;
 
 	for (unsigned i = 0; i < n; i++)
 		if (choose(e, i))
 			weigh_less(e);
-	for (unsigned i = next_by_partner(subdir, n); i < n; i = next_by_partner(subdir, i)) {
-		if (subdir->subs[i].partner != partner)
-			weight = partner_weight(e, subdir->subs[i].partner, &most);
-		partner = subdir->subs[i].partner;
+	for (unsigned rank = 0; rank < n; rank++) {
+		unsigned i = subdir->by_partner[rank];
+
+		if (rank == 0 || !same_partner(subdir, rank, rank - 1))
+			weight = partner_weight(e, rank, &most);
 		heavy[i] = choose(e, i) && weight >= brim->heavy &&
 			   (e->state->weight >= brim->heavy || e->state->weight >= most / 2);
 	}

@@ -166,7 +166,8 @@ struct sub {
 };
 struct subdir {
 	unsigned n;
-	struct sub *subs; /* by number */
+	struct sub *subs;     /* by number */
+	unsigned *by_partner; /* where in subs: those of one partner follow each other */
 	int refs;
 };
 

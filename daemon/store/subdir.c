@@ -17,6 +17,7 @@ void subdir_free(struct subdir **subdir)
 		free(old->subs[i].rights);
 	}
 	free(old->subs);
+	free(old->by_partner);
 	free(old);
 }
 

@@ -4,6 +4,16 @@
 #include "store/items_priv.h"
 #include <stdlib.h>
 
+static int by_partner(const void *a, const void *b, void *arg)
+{
+	const struct sub *subs = arg, *one = &subs[*(const unsigned *)a],
+			 *other = &subs[*(const unsigned *)b];
+
+	if (one->partner != other->partner)
+		return one->partner < other->partner ? -1 : 1;
+	return (one->number > other->number) - (one->number < other->number);
+}
+
 int subdir_load(struct txn *txn, struct subdir **ret)
 {
 	struct subdir *subdir = calloc(1, sizeof(*subdir));
@@ -17,12 +27,15 @@ int subdir_load(struct txn *txn, struct subdir **ret)
 		goto out;
 	r = NX_ENOMEM;
 	subdir->subs = calloc(rows.n + 1, sizeof(*subdir->subs));
-	if (subdir->subs == NULL)
+	subdir->by_partner = calloc(rows.n + 1, sizeof(*subdir->by_partner));
+	if (subdir->subs == NULL || subdir->by_partner == NULL)
 		goto out;
 	for (size_t i = 0; i < rows.n; i++) {
 		subdir->subs[i] = rows.p[i].sub;
 		rows.p[i].sub.channels = rows.p[i].sub.rights = NULL; /* the directory's now */
+		subdir->by_partner[i] = (unsigned)i;
 	}
+	qsort_r(subdir->by_partner, rows.n, sizeof(*subdir->by_partner), by_partner, subdir->subs);
 	subdir->n = (unsigned)rows.n;
 	subdir->refs = 1;
 	*ret = subdir;
@@ -30,6 +43,10 @@ int subdir_load(struct txn *txn, struct subdir **ret)
 	r = 0;
 out:
 	sub_rows_free(&rows);
+	if (subdir != NULL) {
+		free(subdir->subs);
+		free(subdir->by_partner);
+	}
 	free(subdir);
 	return r;
 }

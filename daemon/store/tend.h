@@ -40,7 +40,7 @@ struct brim {                         /* at the mark: brim.c */
 	int64_t weighed_ms;           /* 0 = not yet */
 	uint64_t span;                /* positions from here on are weighed; 0 = it begins */
 	bool seen[BRIM_SPAN];         /* its partner is owed it by another subscription */
-	unsigned sub;                 /* the one that is being weighed */
+	unsigned rank;                /* the subscription that is being weighed, by partner */
 	uint64_t at;                  /* and how far; then: positions before it were looked at */
 	uint64_t heavy;               /* who is owed so much */
 };
