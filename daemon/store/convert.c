@@ -2,6 +2,7 @@
 #include "store/convert.h"
 
 #include "store/items_priv.h"
+#include "store/meta.h"
 #include "store/photos.h"
 #include "store/stage.h"
 #include <assert.h>
@@ -31,6 +32,7 @@ static int run_step(struct db *db, const struct convert_step *step, struct why *
 	txn_begin(&txn, db, TXN_WRITE);
 	if (txn.r == 0)
 		step->run(&txn);
+	txn_del(&txn, meta, slice_str(META_COPY)); /* the start makes it anew */
 	txn_put(&txn, meta, slice_str("format"), slice_of(format, sizeof(format)));
 	return txn_end(&txn) < 0
 		       ? why_set(why, txn.r, "the step from format %" PRIu32 " of %s failed: %s",

@@ -28,7 +28,8 @@ static void look_items(struct txn *txn, struct copy_facts *ret)
 	struct slice value;
 
 	ret->items_format = format_of(txn, T_META);
-	count_get(txn, &count);
+	if (!count_get(txn, &count) && txn->r == 0)
+		txn->r = NX_ECORRUPT;
 	ret->sequence = count.sequence_last;
 	ret->position = count.position_last;
 	if (txn_get(txn, T_META, slice_str("epoch"), &value) && value.n == 8)

@@ -461,6 +461,15 @@ uint64_t txn_entries(struct txn *txn, unsigned table)
 	return rc == 0 ? stat.ms_entries : 0;
 }
 
+void txn_clear(struct txn *txn, unsigned table)
+{
+	assert(txn->mode == TXN_WRITE);
+	if (txn->r < 0 || !txn->db->there[table])
+		return;
+	txn->wrote = true;
+	txn->r = from_mdb(mdb_drop(txn->mdb, txn->db->dbi[table], 0));
+}
+
 void cur_open(struct cur *cur, struct txn *txn, unsigned table)
 {
 	MDB_cursor *mdb = NULL;

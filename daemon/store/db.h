@@ -73,6 +73,8 @@ void txn_put(struct txn *txn, unsigned table, struct slice key, struct slice val
 void txn_append(struct txn *txn, unsigned table, struct slice key, struct slice value);
 bool txn_del(struct txn *txn, unsigned table, struct slice key); /* was it there? */
 uint64_t txn_entries(struct txn *txn, unsigned table);
+/* every row goes; the leaves are not read, so what stands in them may be damaged */
+void txn_clear(struct txn *txn, unsigned table);
 
 struct cur {
 	struct txn *txn;

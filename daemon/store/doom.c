@@ -90,3 +90,22 @@ bool items_is_doomed(struct txn *txn, uint64_t part)
 
 	return txn_get(txn, T_DOOMED, key_u64(&part), &value);
 }
+
+uint64_t items_part_last(struct txn *txn)
+{
+	static const unsigned tables[] = { T_USES, T_HAD };
+	uint64_t last = 0;
+	struct cur cur;
+
+	cur_open(&cur, txn, T_DOOMED);
+	if (cur_last(&cur))
+		last = u64_of(cur.key);
+	cur_close(&cur);
+	for (unsigned i = 0; i < 2; i++) {
+		cur_open(&cur, txn, tables[i]);
+		if (cur_last(&cur) && cur.key.n == 16 && unpack_be64(cur.key.p) > last)
+			last = unpack_be64(cur.key.p);
+		cur_close(&cur);
+	}
+	return last;
+}

@@ -13,6 +13,13 @@ static int met(struct items *items, int r)
 	return r;
 }
 
+/* without it there would be nothing more to fetch */
+static void read_count(struct txn *txn, struct items_count *ret)
+{
+	if (!count_get(txn, ret) && txn->r == 0)
+		txn->r = NX_ECORRUPT;
+}
+
 int items_claim(struct items *items, struct txn *txn, struct store_claim *claim)
 {
 	struct items_count count = { 0 };
@@ -20,7 +27,7 @@ int items_claim(struct items *items, struct txn *txn, struct store_claim *claim)
 	struct owed_state state;
 	struct owed_sum sum;
 
-	count_get(txn, &count);
+	read_count(txn, &count);
 	owed_at_most(txn, claim->subscription, &sum);
 	owed_state_get(txn, claim->subscription, &state);
 	claim->acked_last = 0;
@@ -365,7 +372,7 @@ static void fetch_begin(struct fetching *f)
 	fetch->end = false;
 	fetch->retry_at_ms = INT64_MAX;
 	memset(fetch->items, 0, sizeof(fetch->items));
-	count_get(f->txn, &count);
+	read_count(f->txn, &count);
 	f->upto = fetch->upto > 0 && fetch->upto < count.position_last ? fetch->upto
 								       : count.position_last;
 	f->at = f->skip = fetch->from > 0 ? fetch->from : 1;

@@ -13,6 +13,7 @@
  */
 #pragma once
 #include "store/items.h"
+#include "store/meta.h"
 
 #define FRESH_MOST 262144 /* rows of stories at most; merged from half of it on */
 #define FRESH_NONE 1      /* items_conf.fresh_most: all go to `stories` at once */
@@ -24,7 +25,9 @@
 struct fresh_marks {
 	uint64_t first, split;
 };
-struct fresh_marks fresh_marks_get(struct txn *txn);
+struct fresh_marks fresh_marks_get(struct txn *txn); /* damaged: NX_ECORRUPT in txn */
+enum meta_state fresh_marks_parse(struct slice value, struct fresh_marks *ret);
+struct fresh_marks fresh_marks_find(struct txn *txn); /* by what stands in both tables */
 void fresh_marks_put(struct txn *txn, const struct fresh_marks *marks);
 
 #define FRESH_ROW_MAX 256 /* octets of each of both rows */

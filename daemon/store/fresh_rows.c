@@ -4,8 +4,10 @@
  * story: u8 version, u8 kind 2, u64 sequence of the story's row.
  */
 #include "store/fresh.h"
+#include "store/meta.h"
 #include "store/owed.h"
 
+#define MARKS_LEN   16
 #define ROW_VERSION 1
 #define STORY_FIXED 68
 #define POINT_LEN   10
@@ -13,22 +15,60 @@
 
 enum { KIND_STORY = 1, KIND_POINT = 2 };
 
+enum meta_state fresh_marks_parse(struct slice value, struct fresh_marks *ret)
+{
+	enum meta_state state = meta_state(slice_str("fresh"), value, MARKS_LEN);
+
+	*ret = (struct fresh_marks){ 0 };
+	if (state != META_BAD)
+		*ret = (struct fresh_marks){ .first = unpack_u64(value.p),
+					     .split = unpack_u64(value.p + 8) };
+	return state;
+}
+
 struct fresh_marks fresh_marks_get(struct txn *txn)
 {
+	struct fresh_marks marks = { 0 };
 	struct slice value;
 
-	if (!txn_get(txn, T_META, slice_str("fresh"), &value) || value.n < 16)
-		return (struct fresh_marks){ 0 };
-	return (struct fresh_marks){ .first = unpack_u64(value.p),
-				     .split = unpack_u64(value.p + 8) };
+	/* to guess would be to forget stories, kills too */
+	if (txn_get(txn, T_META, slice_str("fresh"), &value) &&
+	    fresh_marks_parse(value, &marks) == META_BAD)
+		txn->r = NX_ECORRUPT;
+	return marks;
 }
 
 void fresh_marks_put(struct txn *txn, const struct fresh_marks *marks)
 {
-	uint8_t value[16];
+	uint8_t octets[MARKS_LEN];
 
-	pack_u64(pack_u64(value, marks->first), marks->split);
-	txn_put(txn, T_META, slice_str("fresh"), slice_of(value, sizeof(value)));
+	pack_u64(pack_u64(octets, marks->first), marks->split);
+	meta_put(txn, T_META, "fresh", octets, sizeof(octets));
+}
+
+/*
+ * What was merged has both its rows in `stories`, and is the lowest; of what is being merged some
+ * has both, which say the same, and some has its story there alone, because that changed.
+ */
+struct fresh_marks fresh_marks_find(struct txn *txn)
+{
+	struct fresh_marks marks = { 0 };
+	struct fresh_row row;
+	struct slice value;
+	struct cur cur;
+	uint64_t points;
+
+	cur_open(&cur, txn, T_FRESH);
+	for (bool more = cur_first(&cur); more; more = cur_next(&cur)) {
+		if (fresh_parse(cur.value, &row, &points) != 1)
+			continue;
+		if (!txn_get(txn, T_STORIES, slice_of(row.story, 32), &value) ||
+		    !txn_get(txn, T_STORIES, slice_of(row.identity, 32), &value))
+			break;
+		marks.first = u64_of(cur.key) + 1;
+	}
+	cur_close(&cur);
+	return marks;
 }
 
 int fresh_parse(struct slice value, struct fresh_row *ret, uint64_t *ret_points)
@@ -64,6 +104,7 @@ int fresh_get(struct txn *txn, uint64_t sequence, struct fresh_row *ret)
 	if (sequence == 0)
 		return 0;
 	marks = fresh_marks_get(txn);
+	r = txn->r;
 	for (unsigned hops = 0; r == 0 && hops < 2; hops++) {
 		ret->at = sequence;
 		if (sequence < marks.first || !txn_get(txn, T_FRESH, key_u64(&ret->at), &value))

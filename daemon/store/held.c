@@ -2,15 +2,13 @@
  * Items that wait: for their embargo, or for an editor. Nothing of them is sent before they have a
  * position.
  *
- * Row: key u64 release time (UINT64_MAX: none), u64 sequence, big-endian; no value. A partner's sum
- * stands in meta under "held:NUMBER": u8 version, u64 octets, u64 items.
+ * Row: key u64 release time (UINT64_MAX: none), u64 sequence, big-endian; no value. A partner's
+ * sum: held_sum.c.
  */
 #include "store/items_priv.h"
 
 #include <stdio.h>
 
-#define SUM_VERSION 1
-#define SUM_LEN     17
 #define RELEASE_MAX 100 /* in one transaction */
 
 static struct slice held_key(uint8_t key[16], int64_t until_ms, uint64_t sequence)
@@ -21,65 +19,30 @@ static struct slice held_key(uint8_t key[16], int64_t until_ms, uint64_t sequenc
 	return slice_of(key, 16);
 }
 
-struct sum {
-	uint64_t octets, items;
-};
-
-static struct slice sum_key(char key[32], uint32_t partner)
-{
-	snprintf(key, 32, "held:%u", partner);
-	return slice_str(key);
-}
-
-static struct sum sum_get(struct txn *txn, uint32_t partner)
-{
-	struct slice value;
-	char key[32];
-
-	if (!txn_get(txn, T_META, sum_key(key, partner), &value) || value.n < SUM_LEN ||
-	    value.p[0] != SUM_VERSION)
-		return (struct sum){ 0 };
-	return (struct sum){ .octets = unpack_u64(value.p + 1), .items = unpack_u64(value.p + 9) };
-}
-
-static void sum_put(struct txn *txn, uint32_t partner, struct sum sum)
-{
-	uint8_t value[SUM_LEN] = { SUM_VERSION };
-	char key[32];
-
-	pack_u64(pack_u64(value + 1, sum.octets), sum.items);
-	txn_put(txn, T_META, sum_key(key, partner), slice_of(value, sizeof(value)));
-}
-
-uint64_t held_octets(struct txn *txn, uint32_t partner)
-{
-	return sum_get(txn, partner).octets;
-}
-
 void held_add(struct items *items, struct txn *txn, const struct record *record)
 {
-	struct sum sum = sum_get(txn, record->partner);
+	struct held_sum sum = held_sum_get(txn, record->partner);
 	uint8_t key[16];
 
 	txn_put(txn, T_HELD, held_key(key, record->held_until_ms, record->sequence),
 		(struct slice){ 0 });
 	sum.octets += record->octets;
 	sum.items++;
-	sum_put(txn, record->partner, sum);
+	held_sum_put(txn, record->partner, sum);
 	items->count.held++;
 }
 
 void held_remove(struct items *items, struct txn *txn, const struct record *record)
 {
-	struct sum sum;
+	struct held_sum sum;
 	uint8_t key[16];
 
 	if (!txn_del(txn, T_HELD, held_key(key, record->held_until_ms, record->sequence)))
 		return;
-	sum = sum_get(txn, record->partner);
+	sum = held_sum_get(txn, record->partner);
 	sum.octets -= record->octets < sum.octets ? record->octets : sum.octets;
 	sum.items -= sum.items > 0;
-	sum_put(txn, record->partner, sum);
+	held_sum_put(txn, record->partner, sum);
 	items->count.held -= items->count.held > 0;
 }
 

@@ -1,9 +1,8 @@
 /*
- * The environment `items`: opening, counters in meta, and what must be true of every transaction on
+ * The environment `items`: opening, its first rows, and what must be true of every transaction on
  * it.
  */
-#include "store/format.h"
-#include "store/items_priv.h"
+#include "store/items_meta.h"
 
 #include "base/hash.h"
 
@@ -13,43 +12,17 @@
 
 #define PAGE 4096
 
-/* ---- rows of meta */
-
 static void first_rows(struct txn *txn, void *arg)
 {
 	const struct items *items = arg;
-	const struct items_count none = { 0 };
-	uint8_t format[4];
-	uint64_t epoch = 0;
+	const struct fresh_marks none = { 0 };
+	struct meta_facts facts = { .format = ITEMS_FORMAT, .wall_ms = TIME_NONE };
 
-	while (epoch == 0)
-		random_octets(&epoch, sizeof(epoch));
-	pack_u32(format, ITEMS_FORMAT);
-	txn_put(txn, T_META, slice_str("format"), slice_of(format, sizeof(format)));
-	meta_u64(txn, "epoch", epoch);
-	txn_put(txn, T_META, slice_str("node"), slice_str(items->node));
-	count_put(txn, &none);
-}
-
-static int read_rows(struct items *items, struct txn *txn, struct why *why)
-{
-	struct slice value;
-	uint64_t wall;
-	int r;
-
-	if (!txn_get(txn, T_META, slice_str("format"), &value) || value.n != 4)
-		return why_set(why, NX_ECORRUPT, "the store has no format row");
-	r = format_check("the store", unpack_u32(value.p), ITEMS_FORMAT, false, why);
-	if (r < 0)
-		return r;
-	if (!meta_u64_get(txn, "epoch", &items->epoch) || !count_get(txn, &items->count))
-		return why_set(why, NX_ECORRUPT, "the store has no epoch or no counters");
-	if (txn_get(txn, T_META, slice_str("restored"), &value) && value.n >= 16) {
-		items->restored_epoch = unpack_u64(value.p);
-		items->restored_sequence = unpack_u64(value.p + 8);
-	}
-	items->wall_stored_ms = meta_u64_get(txn, "wall", &wall) ? (int64_t)wall : TIME_NONE;
-	return 0;
+	while (facts.epoch == 0)
+		random_octets(&facts.epoch, sizeof(facts.epoch));
+	memcpy(facts.node, items->node, sizeof(facts.node));
+	meta_facts_put(txn, &facts);
+	fresh_marks_put(txn, &none);
 }
 
 void items_reload(struct items *items, const struct store_conf *conf)
@@ -156,13 +129,8 @@ static int open_db(struct items *items, const char *dir, struct why *why)
 
 static int begin_life(struct items *items, struct why *why)
 {
-	struct txn txn;
-	int r;
+	int r = items_meta_open(items, why);
 
-	txn_begin(&txn, items->db, TXN_READ);
-	r = txn.r == 0 ? read_rows(items, &txn, why) : txn.r;
-	if (txn_end(&txn) < 0 && r == 0)
-		r = txn.r;
 	if (r == 0)
 		r = items_look_at_usage(items);
 	if (r == 0)

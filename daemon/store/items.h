@@ -6,8 +6,10 @@
  *   table          key                                    value
  *   meta           name                                   "format" u32, "epoch" u64, "node", "wall" i64,
  *                                                         "restored": epoch u64, sequence u64 before that,
+ *                                                         "copy" of these and "counters" (items_meta.h);
  *                                                         "counters", "kills:N", "held:N" of partner N,
- *                                                         "fresh": first u64, split u64 (fresh.h)
+ *                                                         "fresh": first u64, split u64 (fresh.h), these
+ *                                                         and the copy with a checksum (meta.h)
  *   items          sequence (integer)                     record head + facts + parts + envelope +
  *                                                         document, first cut (records.c)
  *   bodies         sequence << 10 + chunk (integer)       the rest of that octet string, each row
@@ -30,10 +32,10 @@
  *                  position (be u64)
  *   held           release time + sequence (be u64)       nothing (release UINT64_MAX: withheld, no time)
  *
- * Files: records.c (cut, CRC, join), put.c with rules.c, stories.c, fresh*.c, merge.c, feed.c, held.c (PUT, releases), owed.c (rows: add,
+ * Files: records.c (cut, CRC, join), put.c with rules.c, stories.c, fresh*.c, merge.c, feed.c, held*.c (PUT, releases), owed.c (rows: add,
  * cut out, merge), settle.c, subs.c (DEFINE, FORGET, matching), fetch.c (CLAIM, FETCH in the reader), retire.c
  * (retention), expire.c, ceilings.c, brim.c (expiry), doom.c (parts on their way out), items.c and
- * items_txn.c (open, transactions), batch.c.
+ * items_txn.c (open, transactions), items_meta.c (rows of meta), mend*.c (damaged rows), batch.c.
  * Values that go to disk are packed by hand, little-endian, each with a version octet first; never a raw struct.
  */
 // clang-format on
@@ -231,6 +233,7 @@ int items_claim(struct items *items, struct txn *txn, struct store_claim *claim)
 int items_fetch(struct items *items, struct txn *txn, struct store_fetch *fetch);
 bool items_had(struct txn *txn, uint64_t part, uint32_t partner);
 bool items_is_doomed(struct txn *txn, uint64_t part);
+uint64_t items_part_last(struct txn *txn); /* the highest number that a row names; 0 = none */
 
 /* -- owed.c, settle.c, subs.c, retire.c, put.c, held.c: what items_batch and items_maintain call */
 void items_put(struct items *items, struct txn *txn, struct store_put *put, int64_t wall_ms);

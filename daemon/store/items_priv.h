@@ -29,7 +29,7 @@ struct items_count {
 	uint64_t total_items, total_octets;    /* of the feed, as in its last row */
 	uint64_t held;                         /* rows in T_HELD */
 };
-bool count_get(struct txn *txn, struct items_count *ret);
+bool count_get(struct txn *txn, struct items_count *ret); /* false: not there, or damaged */
 void count_put(struct txn *txn, const struct items_count *count);
 
 struct items_note { /* waits for the commit */
@@ -82,9 +82,8 @@ struct items {
 	struct tend *tend;           /* tend.c */
 	struct vanishing *vanishing; /* vanished.c */
 };
+void meta_u64(struct txn *txn, const char *name, uint64_t u); /* items_meta.c */
 /* items_state.c */
-void meta_u64(struct txn *txn, const char *name, uint64_t u);
-bool meta_u64_get(struct txn *txn, const char *name, uint64_t *ret);
 bool items_wall_due(const struct items *items);
 void items_show(struct items *items);
 int items_look_at_usage(struct items *items);
@@ -92,13 +91,19 @@ int items_look_at_usage(struct items *items);
 void tend_free(struct items *items); /* tend.c */
 int subs_load(struct items *items);  /* subs.c: at open, reads the rows and sets items->subs */
 
+/* mend_meta.c: at open, first of all: epoch, counters and the like, mended when they are damaged.
+ * returns 0; NX_EFORMAT; as txn_end() */
+int items_meta_open(struct items *items, struct why *why);
+/* of a running daemon, from what it knows. NX_ECORRUPT in txn: only a start can */
+void items_mend_meta(struct items *items, struct txn *txn);
+
 /*
  * mend.c: at open, before anybody reads them: rows of subscriptions, filters and owed that cannot
  * be right are made so that nothing that may be owed is lost, and each is told. Room for them is
  * what settling has
  */
 int items_mend(struct items *items);
-int items_mend_owed(struct items *items); /* of owed alone */
+int items_mend_running(struct items *items); /* from what the daemon knows; meta too */
 /*
  * mend_met.c: the same when the writer met such a row later: not twice a minute, so that what
  * cannot be mended is not tried for ever. returns 0; NX_ECORRUPT: it was not the time, or in vain;
@@ -162,7 +167,17 @@ void story_put_new(struct txn *txn, const struct record *record,
 void held_add(struct items *items, struct txn *txn, const struct record *record);
 /* takes it out; the caller writes the record's new state. record: at least from record_head() */
 void held_remove(struct items *items, struct txn *txn, const struct record *record);
+
+/* -- held_sum.c: those sums; NX_ECORRUPT in txn when one is damaged */
+struct held_sum {
+	uint64_t octets, items;
+};
+struct held_sum held_sum_get(struct txn *txn, uint32_t partner);
+void held_sum_put(struct txn *txn, uint32_t partner, struct held_sum sum);
 uint64_t held_octets(struct txn *txn, uint32_t partner);
+#define HELD_KIND "held:" /* the rows' names in meta, before the partner's number */
+enum meta_state held_sum_state(struct slice key, struct slice value);
+void held_sums_anew(struct txn *txn); /* by the rows of T_HELD, when there are none in meta */
 
 /* -- batch.c: what a request dirties at most, and what each transaction does besides: branches,
  * rows of meta, LMDB's own */

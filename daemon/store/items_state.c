@@ -1,11 +1,9 @@
 /*
- * Beneath the other files of `items`: its tables, the rows of meta, and what everybody may look at.
+ * Beneath the other files of `items`: its tables, and what everybody may look at.
  */
 #include "store/items_priv.h"
 
-#define COUNT_VERSION 1
-#define COUNT_LEN     41
-#define WALL_EACH_MS  60000
+#define WALL_EACH_MS 60000
 
 // clang-format off
 const struct db_table items_tables[ITEMS_TABLES] = {
@@ -27,55 +25,6 @@ const struct db_table items_tables[ITEMS_TABLES] = {
 };
 // clang-format on
 _Static_assert(ITEMS_TABLES <= DB_TABLES, "LMDB is told how many");
-
-/* ---- rows of meta */
-
-bool count_get(struct txn *txn, struct items_count *ret)
-{
-	struct slice value;
-
-	*ret = (struct items_count){ 0 };
-	if (!txn_get(txn, T_META, slice_str("counters"), &value) || value.n < COUNT_LEN ||
-	    value.p[0] != COUNT_VERSION)
-		return false;
-	ret->sequence_last = unpack_u64(value.p + 1);
-	ret->position_last = unpack_u64(value.p + 9);
-	ret->total_items = unpack_u64(value.p + 17);
-	ret->total_octets = unpack_u64(value.p + 25);
-	ret->held = unpack_u64(value.p + 33);
-	return true;
-}
-
-void count_put(struct txn *txn, const struct items_count *count)
-{
-	uint8_t value[COUNT_LEN], *p = value;
-
-	*p++ = COUNT_VERSION;
-	p = pack_u64(p, count->sequence_last);
-	p = pack_u64(p, count->position_last);
-	p = pack_u64(p, count->total_items);
-	p = pack_u64(p, count->total_octets);
-	pack_u64(p, count->held);
-	txn_put(txn, T_META, slice_str("counters"), slice_of(value, sizeof(value)));
-}
-
-void meta_u64(struct txn *txn, const char *name, uint64_t u)
-{
-	uint8_t value[8];
-
-	pack_u64(value, u);
-	txn_put(txn, T_META, slice_str(name), slice_of(value, sizeof(value)));
-}
-
-bool meta_u64_get(struct txn *txn, const char *name, uint64_t *ret)
-{
-	struct slice value;
-
-	if (!txn_get(txn, T_META, slice_str(name), &value) || value.n != 8)
-		return false;
-	*ret = unpack_u64(value.p);
-	return true;
-}
 
 /* ---- what everybody may look at */
 

@@ -2,7 +2,7 @@
  * What is true of every transaction of the writer: its counters go with it, and what it wants to
  * tell waits for its commit.
  */
-#include "store/items_priv.h"
+#include "store/items_meta.h"
 #include "store/receipt.h"
 
 #include <assert.h>
@@ -116,11 +116,19 @@ void items_subs_set(struct items *items, struct subdir *subs)
 /* the rows that go with every commit */
 static void put_common(struct items *items, struct txn *txn)
 {
-	if (memcmp(&items->count, &items->count_before, sizeof(items->count)) != 0)
+	bool counted = memcmp(&items->count, &items->count_before, sizeof(items->count)) != 0;
+	struct meta_facts facts;
+
+	if (counted)
 		count_put(txn, &items->count);
 	items->wall_written = items_wall_due(items);
 	if (items->wall_written)
 		meta_u64(txn, "wall", (uint64_t)items->wall_ms);
+	if (!counted && !items->wall_written)
+		return;
+	facts = items_meta_facts(items);
+	facts.wall_ms = items->wall_written ? items->wall_ms : facts.wall_ms;
+	meta_copy_put(txn, &facts);
 }
 
 int items_end(struct items *items, struct txn *txn)

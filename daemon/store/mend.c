@@ -227,13 +227,15 @@ static void mend_owed(struct walk *walk)
 	mend_states(walk);
 }
 
-static int mend_rows(struct items *items, bool subs)
+static int mend_rows(struct items *items, bool running)
 {
 	struct txn txn;
 	struct walk walk = { .items = items, .txn = &txn };
 
-	items_begin(items, &txn); /* when all is well nothing is written, and nothing synced */
-	if (txn.r == 0 && subs)
+	items_begin(items, &txn);  /* when all is well nothing is written, and nothing synced */
+	if (txn.r == 0 && running) /* the start has looked there already */
+		items_mend_meta(items, &txn);
+	if (txn.r == 0 && !running)
 		mend_subs(items, &txn);
 	if (txn.r == 0)
 		mend_owed(&walk);
@@ -247,10 +249,10 @@ static int mend_rows(struct items *items, bool subs)
 
 int items_mend(struct items *items)
 {
-	return mend_rows(items, true);
+	return mend_rows(items, false);
 }
 
-int items_mend_owed(struct items *items)
+int items_mend_running(struct items *items)
 {
-	return mend_rows(items, false);
+	return mend_rows(items, true);
 }

@@ -1,4 +1,4 @@
-/* A row of owed that cannot be right is met while the daemon runs. */
+/* A row that cannot be right is met while the daemon runs. */
 #include "store/tend.h"
 
 #define AGAIN_MS 60000
@@ -16,7 +16,7 @@ int items_mend_met(struct items *items, int64_t boot_ms)
 		return NX_ECORRUPT;
 	items->mend_from_ms = boot_ms + AGAIN_MS;
 	atomic_store(&items->damaged, false);
-	r = items_mend_owed(items);
+	r = items_mend_running(items);
 	if (r == NX_ECORRUPT)
 		items->mend_from_ms = INT64_MAX;
 	if (r == 0)

@@ -43,11 +43,13 @@ static int report_all(struct report *report)
 {
 	struct items_count count = { 0 };
 	struct sub_rows rows;
-	int r = sub_rows_load(report->txn, &rows);
+	int r;
 
+	if (!count_get(report->txn, &count))
+		return report->txn->r < 0 ? report->txn->r : NX_ECORRUPT;
+	r = sub_rows_load(report->txn, &rows);
 	if (r < 0)
 		return r;
-	count_get(report->txn, &count);
 	report->position_last = count.position_last;
 	for (size_t i = 0; i < rows.n && report->txn->r == 0; i++)
 		report_sub(report, &rows.p[i]);

@@ -1,4 +1,4 @@
-#include "store/photos.h"
+#include "store/photos_meta.h"
 
 #include "store/items.h"
 
@@ -112,24 +112,23 @@ static int within_ceilings(struct txn *txn, const struct store_part_begin *begin
 	return n > begin->partials_max || octets > begin->partials_octets_max ? NX_EPARTIALS : 0;
 }
 
-static uint64_t next_number(struct txn *txn)
+static uint64_t next_number(struct photos *photos, struct txn *txn)
 {
-	struct slice value;
-	uint64_t number = txn_get(txn, P_META, slice_str("next"), &value) ? u64_of(value) : 1;
-	uint64_t next = number + 1;
+	uint64_t number = photos->next++;
 
-	txn_put(txn, P_META, slice_str("next"), key_u64(&next));
+	photos_next_put(txn, photos->next);
 	return number;
 }
 
-static uint64_t new_partial(struct txn *txn, const struct store_part_begin *begin, int64_t wall_ms)
+static uint64_t new_partial(struct photos *photos, struct txn *txn,
+			    const struct store_part_begin *begin, int64_t wall_ms)
 {
 	struct part_row row = { .state = PART_PARTIAL,
 				.partner = begin->req.partner,
 				.size = begin->size,
 				.begun_ms = wall_ms,
 				.touched_ms = wall_ms };
-	uint64_t number = next_number(txn);
+	uint64_t number = next_number(photos, txn);
 	uint8_t key[INDEX_KEY_LEN];
 
 	memcpy(row.sha256, begin->sha256, 32);
@@ -165,7 +164,7 @@ void parts_begin(struct photos *photos, struct txn *txn, struct store_part_begin
 	if (r == 0)
 		r = within_ceilings(txn, begin);
 	if (r == 0)
-		begin->number = new_partial(txn, begin, wall_ms);
+		begin->number = new_partial(photos, txn, begin, wall_ms);
 	begin->req.code = r;
 }
 

@@ -1,9 +1,8 @@
-#include "store/photos.h"
+#include "store/photos_meta.h"
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "store/create.h"
-#include "store/format.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,28 +21,8 @@ const struct db_table photos_tables[PHOTOS_TABLES] = {
 
 static void first_rows(struct txn *txn, void *arg)
 {
-	uint32_t format = PHOTOS_FORMAT;
-	uint64_t next = 1;
-
 	(void)arg;
-	txn_put(txn, P_META, slice_str("format"), slice_of(&format, sizeof(format)));
-	txn_put(txn, P_META, slice_str("next"), key_u64(&next));
-}
-
-static int check_format(struct photos *photos, struct why *why)
-{
-	uint32_t format = 0;
-	struct slice value;
-	struct txn txn;
-	char what[4096];
-
-	txn_begin(&txn, photos->db, TXN_READ);
-	if (txn_get(&txn, P_META, slice_str("format"), &value) && value.n == sizeof(format))
-		memcpy(&format, value.p, sizeof(format));
-	if (txn_end(&txn) < 0)
-		return why_set(why, txn.r, "%s/photos: cannot be read", photos->conf.parent);
-	snprintf(what, sizeof(what), "%.4000s/photos", photos->conf.parent);
-	return format_check(what, format, PHOTOS_FORMAT, false, why);
+	photos_meta_put(txn, 1);
 }
 
 int photos_usage(struct photos *photos)
@@ -88,7 +67,7 @@ int photos_open(const struct photos_conf *conf, struct photos **ret, struct why 
 				      .no_readahead = true };
 	r = env_open(&create, &photos->db, why);
 	if (r == 0)
-		r = check_format(photos, why);
+		r = photos_meta_open(photos, why);
 	if (r == 0 && (r = photos_usage(photos)) < 0)
 		why_set(why, r, "%s/photos: cannot be read", conf->parent);
 	if (r < 0) {

@@ -1,23 +1,27 @@
 /*
  * photos.h - the environment `photos`, private to the store room: parts of items, whole or on their
  * way in.
- *
+ */
+// clang-format off
+/*
  *   table     key                                        value
  *   meta      name                                       "format" u32, "next" u64: the next part
- * number parts     part number (integer)                      part row: state, partner, size,
- * octets so far, hash, times index     SHA-256 + partner u32 (big-endian)         part number u64;
- * partner 0 = complete chunks    part number << 17 + index (integer)        at most 4,076 octets +
- * CRC32C of them partials  partner u32 + part number u64 (big-endian) size u64: what a partner has
- * under way gone      part number (integer)                      nothing: its chunks are being
- * deleted
+ *                                                        number, "copy" of both (photos_meta.h)
+ *   parts     part number (integer)                      part row: state, partner, size, octets so
+ *                                                        far, hash, times
+ *   index     SHA-256 + partner u32 (big-endian)         part number u64; partner 0 = complete
+ *   chunks    part number << 17 + index (integer)        at most 4,076 octets + CRC32C of them
+ *   partials  partner u32 + part number u64 (big-endian) size u64: what a partner has under way
+ *   gone      part number (integer)                      nothing: its chunks are being deleted
  *
- * A part number is never given twice: the counter is bumped in the committing transaction. Shifted
+ * A part number is never given twice: the next one is in memory, and on disk with its part. Shifted
  * by 17 and not 16, because 65,536 chunks hold 254.75 MiB and a part may have 256. Values are
  * packed by hand, little-endian, with a version octet first. Files: parts.c (rows, BEGIN, DROP,
  * FIND), chunks.c (octets in and out), photos.c (open, batch), sweep.c (what happens with time:
  * chunks of deleted parts, old partials, orphans). Thread: the photos writer's, but photos_find,
  * photos_read (the reader's) and photos_state (any).
  */
+// clang-format on
 #pragma once
 #include "store/db.h"
 #include "store/digests.h"
@@ -134,6 +138,8 @@ struct photos {
 	uint64_t pages;   /* of the batch that runs, worst case */
 	struct fair fair; /* who took what is left, under pressure */
 	struct digests digests;
+	uint64_t next;      /* a part's number: never given twice, not by a transaction that failed
+			       either */
 	uint64_t walk_part; /* orphans: examined so far */
 	uint8_t walk_partial[PARTIAL_KEY_LEN];
 	int64_t doomed_ms; /* when doomed rows were last looked at */

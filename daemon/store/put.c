@@ -96,8 +96,7 @@ static void story_kill(struct putting *p)
 	if (!p->story_known)
 		text_copy(p->story.channel, p->put->facts->channel);
 	pack_u32(pack_u32(value + 1, utc_day(p->items->wall_ms)), p->kills);
-	txn_put(p->txn, T_META, kills_key(key, p->put->req.partner),
-		slice_of(value, sizeof(value)));
+	meta_put(p->txn, T_META, kills_key(key, p->put->req.partner), value, sizeof(value));
 }
 
 static void warn_far(struct putting *p)

@@ -3,7 +3,9 @@
  */
 #pragma once
 #include "store/items_priv.h"
+#include "store/meta.h"
 
+#define KILLS_KIND    "kills:"
 #define KILLS_VERSION 1
 #define KILLS_LEN     9
 
@@ -30,5 +32,7 @@ int put_check(struct putting *p);
 /* refused.c: words for a person beside the code of put_check(). returns the code */
 int put_refused(const struct putting *p, int code, struct why *why);
 int put_check_parts(const struct putting *p);
-struct slice kills_key(char key[32], uint32_t partner);
+/* the row of meta: u8 version, u32 day, u32 kills of that day, checksum (meta.h) */
+const char *kills_key(char key[32], uint32_t partner);
+enum meta_state kills_state(struct slice key, struct slice value);
 uint32_t utc_day(int64_t wall_ms);

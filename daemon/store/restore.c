@@ -1,5 +1,5 @@
 /* --restore: a copy becomes the store, under an epoch of its own */
-#include "store/items_priv.h"
+#include "store/items_meta.h"
 #include "store/stage.h"
 
 #include "base/fault.h"
@@ -60,6 +60,7 @@ static int new_epoch(const char *dir, uint64_t *ret_epoch, const struct copy_fac
 	if (r < 0)
 		return r;
 	txn_begin(&txn, db, TXN_WRITE);
+	txn_del(&txn, T_META, slice_str(META_COPY)); /* the start makes it anew */
 	meta_u64(&txn, "epoch", *ret_epoch);
 	txn_put(&txn, T_META, slice_str("restored"), slice_of(restored, sizeof(restored)));
 	r = txn_end(&txn);

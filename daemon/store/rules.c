@@ -156,10 +156,17 @@ static int check_version(struct putting *p)
 	return 0;
 }
 
-struct slice kills_key(char key[32], uint32_t partner)
+const char *kills_key(char key[32], uint32_t partner)
 {
-	snprintf(key, 32, "kills:%u", partner);
-	return slice_str(key);
+	snprintf(key, 32, KILLS_KIND "%u", partner);
+	return key;
+}
+
+enum meta_state kills_state(struct slice key, struct slice value)
+{
+	enum meta_state state = meta_state(key, value, KILLS_LEN);
+
+	return state != META_BAD && value.p[0] == KILLS_VERSION ? state : META_BAD;
 }
 
 uint32_t utc_day(int64_t wall_ms)
@@ -175,8 +182,9 @@ static int check_kills(struct putting *p)
 	if (!p->record.kill)
 		return 0;
 	p->kills = 1;
-	if (txn_get(p->txn, T_META, kills_key(key, p->put->req.partner), &value) &&
-	    value.n >= KILLS_LEN && value.p[0] == KILLS_VERSION &&
+	kills_key(key, p->put->req.partner);
+	if (txn_get(p->txn, T_META, slice_str(key), &value) &&
+	    kills_state(slice_str(key), value) != META_BAD && /* a kill is never late for that */
 	    unpack_u32(value.p + 1) == utc_day(p->items->wall_ms))
 		p->kills = unpack_u32(value.p + 5) + 1;
 	return p->kills > p->put->kills_per_day ? NX_EKILLS : 0;

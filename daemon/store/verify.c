@@ -32,6 +32,7 @@ int store_verify(const char *directory, void (*fn)(const char *words, void *), v
 		r = open_one(directory, "photos", photos_tables, PHOTOS_TABLES, &verify->photos_db,
 			     why);
 	if (r == 0) {
+		verify_all_meta(verify);
 		verify_all_items(verify);
 		verify_all_owed(verify);
 		verify_all_photos(verify);

@@ -38,6 +38,7 @@ void verify_photos(struct verify *verify, unsigned table, verify_row_fn *fn);
 void verify_begin(struct verify *verify);
 void verify_end(struct verify *verify);
 
+void verify_all_meta(struct verify *verify);
 void verify_all_items(struct verify *verify);
 void verify_all_owed(struct verify *verify);
 void verify_all_photos(struct verify *verify);

@@ -620,6 +620,7 @@ static void make_first_format(struct world *w)
 	}
 	cur_close(&cur);
 	txn_del(&txn, T_META, slice_str("fresh"));
+	txn_del(&txn, T_META, slice_str(META_COPY));
 	txn_put(&txn, T_META, slice_str("format"), slice_of(format, 4));
 	assert_int_equal(txn_end(&txn), 0);
 	db_close(&db);
