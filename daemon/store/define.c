@@ -231,6 +231,8 @@ void items_define(struct items *items, struct txn *txn, struct store_define *def
 	if (define->req.code < 0)
 		return;
 	define->req.code = sub_rows_load(txn, &d.rows);
+	if (define->req.code == NX_ECORRUPT)
+		txn->r = NX_ECORRUPT; /* mended, and once more */
 	if (define->req.code < 0)
 		return;
 	for (unsigned i = 0; i < define->partners_n; i++)

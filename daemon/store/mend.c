@@ -235,7 +235,7 @@ static int mend_rows(struct items *items, bool running)
 	items_begin(items, &txn);  /* when all is well nothing is written, and nothing synced */
 	if (txn.r == 0 && running) /* the start has looked there already */
 		items_mend_meta(items, &txn);
-	if (txn.r == 0 && !running)
+	if (txn.r == 0)
 		mend_subs(items, &txn);
 	if (txn.r == 0)
 		mend_owed(&walk);

@@ -1,5 +1,5 @@
 /*
- * At open: names, numbers, definitions and filters that cannot be read.
+ * At open, and when one is met later: names, numbers, definitions and filters that cannot be read.
  *
  * What the configuration says anyway it says again in DEFINE; here it is enough that each name
  * finds its number, for its debts and rights hang on that, and that no number is given twice.
@@ -66,10 +66,25 @@ static uint32_t newest_generation(struct txn *txn, uint32_t number)
 
 /* ---- definitions */
 
-/* what the names and the filters say of it; the rest is the configuration's */
-static void rebuild(struct subs *subs, struct sub_row *row)
+/* while the daemon runs it knows them: what the configuration said last. At the start: NULL */
+static const struct sub *known(const struct subs *subs, uint32_t number)
 {
-	char name[NAME_MAX_ + 1], key[24];
+	const struct subdir *subdir = items_subs_now(subs->items);
+
+	return subdir == NULL ? NULL : subs_find(subdir, number);
+}
+
+static void rebuild_known(struct subs *subs, struct sub_row *row, const struct sub *sub)
+{
+	row->sub = *sub;
+	row->sub.channels = row->sub.rights = NULL;
+	row->vanished_ms = sub->frozen ? subs->items->wall_ms : 0;
+}
+
+/* what the names and the filters say of it; the rest is the configuration's */
+static void rebuild_found(struct subs *subs, struct sub_row *row)
+{
+	char name[NAME_MAX_ + 1];
 	struct sub *sub = &row->sub;
 
 	if (!named(subs->txn, 's', sub->number, name))
@@ -84,6 +99,18 @@ static void rebuild(struct subs *subs, struct sub_row *row)
 	sub->backlog_size = 0;
 	row->vanished_ms = 0;
 	sub->frozen = false;
+}
+
+static void rebuild(struct subs *subs, struct sub_row *row)
+{
+	const struct sub *sub = known(subs, row->sub.number);
+	char key[24];
+
+	if (sub != NULL)
+		rebuild_known(subs, row, sub);
+	else
+		rebuild_found(subs, row);
+	sub = &row->sub;
 	sub_row_put(subs->txn, row);
 	snprintf(key, sizeof(key), "%u", sub->number);
 	items_note_mended(subs->items, subs->txn, "subscriptions", key,
@@ -239,9 +266,15 @@ static void numbers(struct subs *subs)
  * DEFINE before anything is fetched */
 static void filter(struct subs *subs, uint32_t number, uint32_t generation)
 {
+	const struct sub *sub = known(subs, number);
+	const char *channels = "*";
 	char key[32];
 
-	filter_put(subs->txn, number, generation, slice_str("*"), slice_str(FILTER_DAMAGED));
+	if (sub != NULL && generation == FILTER_RIGHTS)
+		channels = sub->rights;
+	else if (sub != NULL && generation == sub->generation)
+		channels = sub->channels;
+	filter_put(subs->txn, number, generation, slice_str(channels), slice_str(FILTER_DAMAGED));
 	snprintf(key, sizeof(key), "%u/%u", number, generation);
 	items_note_mended(subs->items, subs->txn, "filters", key,
 			  "a filter of subscription %u was damaged: what is owed under it goes out "

@@ -66,7 +66,9 @@ static struct slice patterns_of(struct txn *txn, struct filter_cache *cache, con
 		if (cache->generation[i] == generation)
 			return cache->channels[i];
 	}
-	filter_get(txn, sub->number, generation, &channels, &filter);
+	/* to pass it by would be to settle what may be owed under it */
+	if (!filter_get(txn, sub->number, generation, &channels, &filter) && txn->r == 0)
+		txn->r = NX_ECORRUPT;
 	i = cache->n < most ? cache->n++ : cache->turn++ % most;
 	cache->generation[i] = generation;
 	cache->channels[i] = channels;

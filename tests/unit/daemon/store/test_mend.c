@@ -517,22 +517,77 @@ static void a_row_that_the_writer_meets(void **state)
 	assert_rows(fx, sub, "3-3g1 4-4g1a1 6-g1");
 }
 
+/* as the configuration said it, and not only what the names tell */
+static void a_definition_that_is_met(void **state)
+{
+	struct fx_def def = fx_def_one("world", true);
+	struct fx *fx = *state;
+	struct sub_row row;
+	uint32_t sub;
+	uint8_t key[4];
+	struct slice value;
+	struct txn txn;
+
+	sub = six(fx);
+	damage_owed(fx, sub, 2, 0, 0x10);
+	damage(fx, T_SUBSCRIPTIONS, sub_key(key, sub), 0, 0x10);
+	assert_int_equal(fetch_code(fx, sub), NX_ECORRUPT);
+	fx_maintain(fx);
+	assert_named(fx, 2, "owed", "1/2", "positions 2 to 3");
+	assert_int_equal(fetch_code(fx, sub), 0);
+	assert_rows(fx, sub, "2-3g1 4-4g1a1 6-g1");
+	txn_begin(&txn, items_db(fx->items), TXN_READ);
+	assert_true(txn_get(&txn, T_SUBSCRIPTIONS, sub_key(key, sub), &value));
+	assert_true(sub_row_head(slice_of(key, 4), value, &row));
+	assert_true(row.sub.backlog_age_ms == 30 * DAY && row.sub.backlog_size == 1 << 30);
+	txn_abort(&txn);
+	/* a reload meets one, and is done all the same */
+	fx_advance(fx, 60000);
+	damage(fx, T_SUBSCRIPTIONS, sub_key(key, sub), 0, 0x10);
+	fx->events_n = 0;
+	assert_int_equal(fx_define(fx, &def), 0);
+	assert_int_equal(def.subs[0].number, sub);
+	assert_named(fx, 1, "subscriptions", "1", "definition of subscription s was damaged");
+	reopen(fx);
+	assert_int_equal(fx->events_n, 0);
+}
+
+/* what is owed under it is not passed by as if it did not match */
+static void an_old_filter_that_is_met(void **state)
+{
+	struct fx_def def = fx_def_one("sports", true);
+	struct fx *fx = *state;
+	uint32_t sub = six(fx);
+	uint8_t key[8];
+
+	assert_int_equal(fx_define(fx, &def), 0);
+	assert_rows(fx, sub, "2-2g1 4-4g1a1 6-6g1 7-g2");
+	pack_be32(pack_be32(key, sub), 1);
+	damage(fx, T_FILTERS, slice_of(key, 8), 0, 0x10);
+	assert_int_equal(fetch_code(fx, sub), NX_ECORRUPT);
+	fx->events_n = 0;
+	fx_maintain(fx);
+	assert_named(fx, 1, "filters", "1/1", "whatever its channel");
+	fx_advance(fx, 2000);
+	assert_fetch(fx, sub, LANE_ROUTINE, "2 4 6");
+}
+
 /* what only a start mends is told once, with what to do */
 static void a_row_that_must_wait_for_a_start(void **state)
 {
 	struct fx *fx = *state;
 	uint32_t sub = six(fx);
-	uint8_t key[4];
 
-	damage_owed(fx, sub, 2, 0, 0x10);
-	damage(fx, T_SUBSCRIPTIONS, sub_key(key, sub), 0, 0x10);
+	damage(fx, T_META, slice_str("fresh"), 3, 0x10);
 	assert_int_equal(fetch_code(fx, sub), NX_ECORRUPT);
+	fx->events_n = 0;
 	for (unsigned i = 0; i < 3; i++) {
 		fx_advance(fx, 70000);
 		items_maintain(fx->items, fx->boot_ms, fx->wall_ms, false);
 		assert_int_equal(fetch_code(fx, sub), NX_ECORRUPT);
 	}
-	assert_named(fx, 1, "owed", "", "restart it");
+	assert_int_equal(fx->events_n, 1);
+	assert_non_null(strstr(fx_told(fx, STORE_CORRUPT)->why.words, "restart it"));
 	fx_reopen(fx);
 	assert_int_equal(fetch_code(fx, sub), 0);
 }
@@ -548,6 +603,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_row_that_the_writer_meets, fx_setup, fx_teardown),
 		cmocka_unit_test_setup_teardown(a_row_that_must_wait_for_a_start, fx_setup,
 						fx_teardown),
+		cmocka_unit_test_setup_teardown(a_definition_that_is_met, fx_setup, fx_teardown),
+		cmocka_unit_test_setup_teardown(an_old_filter_that_is_met, fx_setup, fx_teardown),
 		cmocka_unit_test_setup_teardown(a_last_before_its_first, fx_setup, fx_teardown),
 		cmocka_unit_test_setup_teardown(a_last_that_was_never_given, fx_setup, fx_teardown),
 		cmocka_unit_test_setup_teardown(rows_that_overlap, fx_setup, fx_teardown),
