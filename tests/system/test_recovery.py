@@ -350,8 +350,8 @@ def test_a_week_away():
     """3,000 items while nobody came, daemon killed meanwhile: all come, once each, in order"""
     with Exchange(PARTNERS, ALL, size="128MiB") as x:
         with Link(x.port, x.keys["kpl"].identity) as link:
-            for half in range(2):
-                idents = [link.publish(story("urn:week:%d" % (half * 1500 + n)), TO) for n in range(1500)]
+            for third in range(3):  # no more than `send-ahead` unanswered
+                idents = [link.publish(story("urn:week:%d" % (third * 1000 + n)), TO) for n in range(1000)]
                 for ident in idents:
                     if link.answer(ident) != "stored":
                         raise Failed("not stored")
