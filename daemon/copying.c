@@ -108,7 +108,7 @@ int copying_restore(const struct conf *conf, const char *from)
 	if (r < 0)
 		return complain("nothing was restored", &why, r == NX_ELOCKED ? EX_TEMPFAIL : 1);
 	say_what_to_expect(&restored, conf->store_directory);
-	return 0;
+	return r == 0 ? 0 : complain("it was restored, but what comes after failed", &why, 1);
 }
 
 int copying_convert(const struct conf *conf)
@@ -128,5 +128,5 @@ int copying_convert(const struct conf *conf)
 		       "back; else remove them\n",
 		       conf->store_directory, converted.facts.items_format, converted.items_from,
 		       converted.before);
-	return 0;
+	return r < 2 ? 0 : complain("it was converted, but what comes after failed", &why, 1);
 }

@@ -43,8 +43,10 @@ struct restored {
 /*
  * store_restore - the copy becomes the store, under a new epoch; what was here is moved aside.
  * A crash leaves the one or the other, whole.
- * returns  0; NX_ELOCKED (a daemon or a backup runs); NX_ENOENT (no backup there); NX_EFORMAT;
- *          NX_ECORRUPT (the copy is not what was written); NX_EFULL; NX_EIO; NX_ENOMEM
+ * returns  0; 1: it is the store now, but what comes after that failed, in words: it may not be on
+ *          disk, or the old one lies where before says, under no name of its own; NX_ELOCKED (a
+ *          daemon or a backup runs); NX_ENOENT (no backup there); NX_EFORMAT; NX_ECORRUPT (the copy
+ *          is not what was written); NX_EFULL; NX_EIO; NX_ENOMEM
  */
 int store_restore(const struct restore_conf *conf, struct restored *ret, struct why *why);
 
@@ -53,6 +55,6 @@ struct converted {
 	uint32_t items_from, photos_from;
 	char before[4096]; /* the old files, kept */
 };
-/* returns 1 when there was something to do, 0 when not; NX_ELOCKED; NX_EFORMAT (newer, or too old);
- * and as above */
+/* returns 1 when there was something to do, 0 when not; 2: it was done, but what comes after that
+ * failed, as above; NX_ELOCKED; NX_EFORMAT (newer, or too old); and as above */
 int store_convert(const char *directory, int64_t wall_ms, struct converted *ret, struct why *why);

@@ -98,7 +98,7 @@ static int convert_now(const char *directory, const struct convert_formats *form
 	stage_end(&stage);
 	ret->facts.items_format = formats->items;
 	ret->facts.photos_format = formats->photos;
-	return r < 0 ? r : 1;
+	return r < 0 ? r : r == STAGE_UNTIDY ? 2 : 1;
 }
 
 int convert_with(const char *directory, const struct convert_formats *formats, int64_t wall_ms,

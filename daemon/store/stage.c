@@ -45,16 +45,18 @@ static int unmark(const char *folder, struct why *why)
 	return r < 0 ? r : folder_sync(folder, why);
 }
 
-/* DIRECTORY.before-20261122T101500Z; another -2 when that is taken */
+/* DIRECTORY.before-20261122T101500Z; another -2 when that is taken. ret: where it lies, also when
+ * it could not be */
 static int set_aside(const struct stage *stage, int64_t wall_ms, char ret[COPY_PATH],
 		     struct why *why)
 {
 	time_t at = (time_t)(wall_ms / 1000);
-	char stamp[40];
+	char stamp[40], to[COPY_PATH];
 	struct tm tm;
 
 	gmtime_r(&at, &tm);
 	strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
+	path_join(ret, stage->fresh, "", "", NULL);
 	for (unsigned n = 1; n < 1000; n++) {
 		char name[64];
 		int r;
@@ -63,13 +65,15 @@ static int set_aside(const struct stage *stage, int64_t wall_ms, char ret[COPY_P
 			snprintf(name, sizeof(name), "%s", stamp);
 		else
 			snprintf(name, sizeof(name), "%s-%u", stamp, n);
-		r = path_join(ret, stage->directory, ".before-", name, why);
+		r = path_join(to, stage->directory, ".before-", name, why);
 		if (r < 0)
 			return r;
-		if (renameat2(AT_FDCWD, stage->fresh, AT_FDCWD, ret, RENAME_NOREPLACE) == 0)
-			return parent_sync(ret, why);
+		if (renameat2(AT_FDCWD, stage->fresh, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
+			path_join(ret, to, "", "", NULL);
+			return parent_sync(to, why);
+		}
 		if (errno != EEXIST)
-			return copies_failed(why, "setting the old store aside", ret);
+			return copies_failed(why, "setting the old store aside", to);
 	}
 	return why_set(why, NX_EEXIST, "%s: too many old stores beside it", stage->directory);
 }
@@ -137,13 +141,29 @@ int stage_begin(struct stage *stage, const char *directory, struct why *why)
 static int exchange(const struct stage *stage, struct why *why)
 {
 	if (renameat2(AT_FDCWD, stage->fresh, AT_FDCWD, stage->directory, RENAME_EXCHANGE) == 0)
-		return parent_sync(stage->directory, why);
+		return 0;
 	if (errno == EBUSY)
 		return why_set(why, NX_EIO,
 			       "%s is a mount point and cannot change places: put the store into a "
 			       "folder below it ([store] directory)",
 			       stage->directory);
 	return copies_failed(why, "changing places", stage->directory);
+}
+
+/* fresh is the store by now, and stays it. An exchange that may not be on disk is no ground to
+ * build on: the old store then waits for clear_leftover(), as after a crash */
+static int tidy(struct stage *stage, bool old, int64_t wall_ms, char ret_before[COPY_PATH],
+		struct why *why)
+{
+	int r = parent_sync(stage->directory, why);
+
+	(void)FAULT("stage.swapped");
+	path_join(ret_before, old ? stage->fresh : "", "", "", NULL);
+	if (r == 0)
+		r = old ? set_aside(stage, wall_ms, ret_before, why)
+			: folder_remove(stage->fresh, why);
+	stage->fresh[0] = '\0';
+	return r < 0 ? r : unmark(stage->directory, why);
 }
 
 int stage_swap(struct stage *stage, int64_t wall_ms, char ret_before[COPY_PATH], struct why *why)
@@ -160,11 +180,7 @@ int stage_swap(struct stage *stage, int64_t wall_ms, char ret_before[COPY_PATH],
 		r = exchange(stage, why);
 	if (r < 0)
 		return r;
-	(void)FAULT("stage.swapped");
-	ret_before[0] = '\0';
-	r = old ? set_aside(stage, wall_ms, ret_before, why) : folder_remove(stage->fresh, why);
-	stage->fresh[0] = '\0';
-	return r < 0 ? r : unmark(stage->directory, why);
+	return tidy(stage, old, wall_ms, ret_before, why) < 0 ? STAGE_UNTIDY : 0;
 }
 
 void stage_end(struct stage *stage)

@@ -15,7 +15,10 @@ struct stage {
 };
 /* takes the locks. returns 0; NX_ELOCKED: a daemon or a backup runs; ... */
 int stage_begin(struct stage *stage, const char *directory, struct why *why);
-/* fresh becomes the store. ret_before: where the old one lies; "" when there was none */
+/* fresh becomes the store. ret_before: where the old one lies; "" when there was none.
+ * returns  0; STAGE_UNTIDY: it has, but it is not on disk for sure, or the old one could not be set
+ *          aside: words in why; below 0: it has not */
+enum { STAGE_UNTIDY = 1 };
 int stage_swap(struct stage *stage, int64_t wall_ms, char ret_before[COPY_PATH], struct why *why);
 /* always at the end: drops the locks; when not swapped, what was made ready goes */
 void stage_end(struct stage *stage);

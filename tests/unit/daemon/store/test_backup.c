@@ -397,6 +397,14 @@ static void a_copy_is_on_disk_before_its_name(void **state)
 	assert_flushed(w->root, restored);
 }
 
+static ino_t inode(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_ino;
+}
+
 /* whichever flush fails: it is said, and what stands is whole */
 static void each_flush_of_a_copy_fails_in_turn(void **state)
 {
@@ -410,6 +418,7 @@ static void each_flush_of_a_copy_fails_in_turn(void **state)
 		bool fired = true;
 
 		while (fired) {
+			ino_t before = inode(w->store);
 			int r;
 
 			flushed.n = 0;
@@ -417,7 +426,9 @@ static void each_flush_of_a_copy_fails_in_turn(void **state)
 			r = copies[i](w);
 			fired = flushed.n >= n;
 			flushed.fails_at = 0;
-			if (fired)
+			if (fired && inode(w->store) != before) /* they have changed places */
+				assert_int_equal(r, 1);
+			else if (fired)
 				assert_true(r < 0);
 			else /* the last one failed when the copy had its name */
 				assert_true(r == 0 || r == NX_EEXIST);
@@ -427,6 +438,51 @@ static void each_flush_of_a_copy_fails_in_turn(void **state)
 		}
 		assert_in_range(n, 8, 20);
 	}
+}
+
+/* every name that an old store could be set aside by at time 0 */
+static void take_all_names(const struct world *w)
+{
+	char path[300];
+
+	for (unsigned n = 1; n < 1000; n++) {
+		snprintf(path, sizeof(path), "%s.before-19700101T000000Z-%u", w->store, n);
+		if (n == 1)
+			*strrchr(path, '-') = '\0';
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+}
+
+static void to(char path[300], const char *front, const char *end)
+{
+	snprintf(path, 300, "%s%s", front, end);
+}
+
+/* the store is the restored one by then: who hears that nothing was would start the wrong one */
+static void an_old_store_that_cannot_be_set_aside_undoes_nothing(void **state)
+{
+	struct world *w = *state;
+	struct restore_conf conf = { .directory = w->store, .from = w->copy };
+	struct copy_facts facts;
+	struct restored restored;
+	struct why why = { 0 };
+	char aside[300];
+
+	put_some(w, 0, 10);
+	store_shut(w);
+	assert_int_equal(back_up(w, &facts, &why), 0);
+	assert_int_equal(sx_open(&w->sx), 0);
+	put_some(w, 100, 10);
+	store_shut(w);
+	take_all_names(w);
+	assert_int_equal(store_restore(&conf, &restored, &why), 1);
+	assert_non_null(strstr(why.words, "too many old stores"));
+	to(aside, w->store, ".restoring");
+	assert_string_equal(restored.before, aside);
+	assert_true(exists(w, "store.restoring/items/data.mdb"));
+	assert_int_equal(sx_open(&w->sx), 0);
+	assert_int_equal(state_of(w).sequence_last, 10);
+	assert_true(state_of(w).epoch == restored.epoch);
 }
 
 static void assert_owner(const char *front, const char *end, uid_t uid)
@@ -527,11 +583,6 @@ static void nothing_is_converted_when_the_format_is_ours(void **state)
 static void to_three(struct txn *txn)
 {
 	meta_u64(txn, "of-format-3", 3);
-}
-
-static void to(char path[300], const char *front, const char *end)
-{
-	snprintf(path, 300, "%s%s", front, end);
 }
 
 static void pretend_newer(const char *copy)
@@ -668,6 +719,7 @@ int main(int argc, char **argv)
 		T(a_crash_while_restoring_leaves_a_whole_store),
 		T(a_copy_is_on_disk_before_its_name),
 		T(each_flush_of_a_copy_fails_in_turn),
+		T(an_old_store_that_cannot_be_set_aside_undoes_nothing),
 		T(what_root_restores_is_the_owners),
 		T(a_running_daemon_is_not_restored_over),
 		T(a_copy_that_was_changed_is_refused),
