@@ -122,7 +122,11 @@ int copying_convert(const struct conf *conf)
 	if (r == 0)
 		printf("%s has format %u, the newest that this newsxd knows: nothing to do\n",
 		       conf->store_directory, converted.facts.items_format);
-	else
+	if (r == 0 && converted.before[0] != '\0')
+		printf("the old files that an interrupted one left are kept as %s; remove them "
+		       "when they are not needed\n",
+		       converted.before);
+	if (r > 0)
 		printf("%s has format %u now (was %u)\n"
 		       "the old files are kept as %s: to go back, stop the daemon and move them "
 		       "back; else remove them\n",

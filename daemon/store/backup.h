@@ -53,7 +53,8 @@ int store_restore(const struct restore_conf *conf, struct restored *ret, struct 
 struct converted {
 	struct copy_facts facts; /* as it is now */
 	uint32_t items_from, photos_from;
-	char before[4096]; /* the old files, kept */
+	/* the old files, kept; when there was nothing to do, those of an interrupted one, or "" */
+	char before[4096];
 };
 /* returns 1 when there was something to do, 0 when not; 2: it was done, but what comes after that
  * failed, as above; NX_ELOCKED; NX_EFORMAT (newer, or too old); and as above */

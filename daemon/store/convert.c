@@ -113,7 +113,7 @@ int convert_with(const char *directory, const struct convert_formats *formats, i
 	ret->items_from = ret->facts.items_format;
 	ret->photos_from = ret->facts.photos_format;
 	if (ret->items_from == formats->items && ret->photos_from == formats->photos)
-		return 0;
+		return stage_clear(directory, ret->before, why);
 	r = all_steps_known(formats, COPY_ITEMS, ret->items_from, formats->items, why);
 	if (r == 0)
 		r = all_steps_known(formats, COPY_PHOTOS, ret->photos_from, formats->photos, why);

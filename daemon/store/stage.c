@@ -79,15 +79,14 @@ static int set_aside(const struct stage *stage, int64_t wall_ms, char ret[COPY_P
 }
 
 /* of an earlier one that was interrupted */
-static int clear_leftover(const struct stage *stage, struct why *why)
+static int clear_leftover(const struct stage *stage, char ret_before[COPY_PATH], struct why *why)
 {
-	char before[COPY_PATH];
-
+	ret_before[0] = '\0';
 	if (access(stage->fresh, F_OK) < 0)
 		return 0;
 	if (!there(stage->fresh, MARK) &&
 	    (there(stage->fresh, "items") || there(stage->fresh, "photos")))
-		return set_aside(stage, (int64_t)time(NULL) * 1000, before, why);
+		return set_aside(stage, (int64_t)time(NULL) * 1000, ret_before, why);
 	return folder_remove(stage->fresh, why);
 }
 
@@ -115,7 +114,9 @@ static int lock_out_backups(struct stage *stage, struct why *why)
 			       : r;
 }
 
-int stage_begin(struct stage *stage, const char *directory, struct why *why)
+/* the locks, and nothing of an earlier one in the way */
+static int lock_and_clear(struct stage *stage, const char *directory, char ret_before[COPY_PATH],
+			  struct why *why)
 {
 	int r;
 
@@ -127,14 +128,34 @@ int stage_begin(struct stage *stage, const char *directory, struct why *why)
 		r = find_directory(stage, directory, why);
 	if (r == 0)
 		r = lock_out_backups(stage, why);
-	if (r == 0)
-		r = clear_leftover(stage, why);
+	return r < 0 ? r : clear_leftover(stage, ret_before, why);
+}
+
+int stage_begin(struct stage *stage, const char *directory, struct why *why)
+{
+	char before[COPY_PATH];
+	int r = lock_and_clear(stage, directory, before, why);
+
 	if (r == 0)
 		r = folder_make(stage->fresh, why);
 	if (r == 0)
 		r = mark(stage->fresh, why);
 	if (r < 0)
 		stage_end(stage);
+	return r;
+}
+
+int stage_clear(const char *directory, char ret_before[COPY_PATH], struct why *why)
+{
+	struct stage stage = { .lock = -1, .backup_lock = -1 };
+	int r = find_directory(&stage, directory, why);
+
+	ret_before[0] = '\0';
+	if (r < 0 || access(stage.fresh, F_OK) < 0)
+		return r; /* who only looks is in nobody's way */
+	r = lock_and_clear(&stage, directory, ret_before, why);
+	lock_drop(&stage.backup_lock);
+	lock_drop(&stage.lock);
 	return r;
 }
 

@@ -15,6 +15,9 @@ struct stage {
 };
 /* takes the locks. returns 0; NX_ELOCKED: a daemon or a backup runs; ... */
 int stage_begin(struct stage *stage, const char *directory, struct why *why);
+/* only what an interrupted one left: half a store goes, an old one is set aside, as ret_before; ""
+ * when there is none. returns as stage_begin(); no lock is taken where nothing was left */
+int stage_clear(const char *directory, char ret_before[COPY_PATH], struct why *why);
 /* fresh becomes the store. ret_before: where the old one lies; "" when there was none.
  * returns  0; STAGE_UNTIDY: it has, but it is not on disk for sure, or the old one could not be set
  *          aside: words in why; below 0: it has not */

@@ -707,6 +707,35 @@ static void the_first_format_is_converted(void **state)
 	assert_int_equal(store_verify(w->store, sx_words, &w->sx, &why), 0);
 }
 
+/* the old files are not left under a name that the manual does not know */
+static void the_next_conversion_sets_aside_what_an_interrupted_one_left(void **state)
+{
+	struct world *w = *state;
+	struct converted converted;
+	struct why why = { 0 };
+	char before[300], left[300];
+	int lock = -1;
+
+	put_some(w, 0, 5);
+	store_shut(w);
+	make_first_format(w);
+	take_all_names(w); /* so it comes no further than the exchange */
+	assert_int_equal(store_convert(w->store, 0, &converted, &why), 2);
+	to(left, w->store, ".restoring");
+	assert_string_equal(converted.before, left);
+	assert_int_equal(lock_take(w->store, &lock, &why), 0);
+	assert_int_equal(store_convert(w->store, 0, &converted, &why), NX_ELOCKED);
+	assert_true(exists(w, "store.restoring"));
+	lock_drop(&lock);
+	assert_int_equal(store_convert(w->store, 0, &converted, &why), 0);
+	assert_false(exists(w, "store.restoring"));
+	to(before, w->store, ".before-2");
+	assert_memory_equal(converted.before, before, strlen(before));
+	assert_true(entries(converted.before) >= 2);
+	assert_int_equal(store_convert(w->store, 0, &converted, &why), 0);
+	assert_string_equal(converted.before, "");
+}
+
 int main(int argc, char **argv)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -724,6 +753,7 @@ int main(int argc, char **argv)
 		T(a_running_daemon_is_not_restored_over),
 		T(a_copy_that_was_changed_is_refused),
 		T(the_first_format_is_converted),
+		T(the_next_conversion_sets_aside_what_an_interrupted_one_left),
 		T(nothing_is_converted_when_the_format_is_ours),
 		T(a_later_format_keeps_the_old_files_and_is_refused),
 	};
