@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "actor.h"
 #include "base/clock.h"
@@ -189,6 +190,37 @@ static void a_slow_disk_is_not_a_missing_octet(void **state)
 	expect_result(a, RESULT_STORED);
 }
 
+/* the clock goes on while the machine sleeps, and the watchdog may be the first to wake up; a
+ * writer that really stands still is told of all the same */
+static void a_suspended_machine_is_no_writer_that_hangs(void **state)
+{
+	struct stage *stage;
+	struct actor *kpl;
+
+	setenv("WATCHDOG_USEC", "900000", 1);
+	stage = scene_begin(state, NULL);
+	unsetenv("WATCHDOG_USEC");
+	kpl = actor_enter(stage, "kpl");
+	stage_later(stage, 5000);
+	for (unsigned i = 0; i < 10; i++) {
+		stage_later(stage, 100);
+		clock_advance(8 * 3600 * 1000);
+		stage_settle(stage);
+		stage_later(stage, 2000);
+	}
+	assert_false(stage_logged(stage, "event=watchdog.held"));
+	if (actor_is_out(kpl))
+		kpl = actor_enter(stage, "kpl");
+	stage->by_hand = true;
+	actor_publish(kpl, .uri = "urn:slow");
+	stage_later(stage, 130000);
+	assert_true(stage_logged(stage, "event=watchdog.held"));
+	assert_false(stage_logged(stage, "event=watchdog.fed"));
+	stage->by_hand = false;
+	stage_later(stage, 3000);
+	assert_true(stage_logged(stage, "event=watchdog.fed"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -198,6 +230,7 @@ int main(void)
 		scene(a_slow_line_is_not_a_missing_answer),
 		scene(a_slow_photo_is_not_a_missing_answer),
 		scene(a_slow_disk_is_not_a_missing_octet),
+		scene(a_suspended_machine_is_no_writer_that_hangs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
