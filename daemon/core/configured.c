@@ -157,8 +157,7 @@ static void defined(struct store_req *req, void *arg)
 		return;
 	}
 	if (r == 0)
-		r = exchange_adopt(&hub->exchange, first ? hub->conf : hub->conf_next,
-				   &hub->define);
+		exchange_adopt(&hub->exchange, first ? hub->conf : hub->conf_next, &hub->define);
 	definition_done(&hub->define);
 	if (r < 0 && first) {
 		log_err("conf.fail", kv_str("reason", nx_word(r)), kv_str("words", req->why.words));
@@ -178,8 +177,12 @@ int hub_define(struct hub *hub, const struct conf *conf)
 {
 	int r = definition_make(conf, &hub->define);
 
-	if (r < 0)
+	if (r == 0)
+		r = exchange_reserve(&hub->exchange, conf->partners_n, conf->subscriptions_n);
+	if (r < 0) {
+		definition_done(&hub->define);
 		return r;
+	}
 	hub->define.req.done = defined;
 	hub->define.req.arg = hub;
 	hub->defining = true;

@@ -38,87 +38,110 @@ static struct partner *partner_by_number(const struct exchange *exchange, uint32
 	return NULL;
 }
 
-static struct partner *partner_add(struct exchange *exchange, uint32_t number)
+/* those beyond partners_n and feeds_n wait to be taken */
+static int partners_reserve(struct exchange *exchange, unsigned n)
 {
-	struct partner **more, *partner = partner_by_number(exchange, number);
+	unsigned room = exchange->partners_n + n;
+	struct partner **more;
+
+	if (room <= exchange->partners_room)
+		return 0;
+	more = realloc(exchange->partners, room * sizeof(*more));
+	if (more == NULL)
+		return NX_ENOMEM;
+	exchange->partners = more;
+	for (; exchange->partners_room < room; exchange->partners_room++) {
+		more[exchange->partners_room] = calloc(1, sizeof(**more));
+		if (more[exchange->partners_room] == NULL)
+			return NX_ENOMEM;
+	}
+	return 0;
+}
+
+static int feeds_reserve(struct exchange *exchange, unsigned n)
+{
+	unsigned room = exchange->feeds_n + n;
+	struct feed **more;
+
+	if (room <= exchange->feeds_room)
+		return 0;
+	more = realloc(exchange->feeds, room * sizeof(*more));
+	if (more == NULL)
+		return NX_ENOMEM;
+	exchange->feeds = more;
+	for (; exchange->feeds_room < room; exchange->feeds_room++) {
+		more[exchange->feeds_room] = calloc(1, sizeof(**more));
+		if (more[exchange->feeds_room] == NULL)
+			return NX_ENOMEM;
+	}
+	return 0;
+}
+
+int exchange_reserve(struct exchange *exchange, unsigned partners, unsigned feeds)
+{
+	int r = partners_reserve(exchange, partners);
+
+	return r < 0 ? r : feeds_reserve(exchange, feeds);
+}
+
+static struct partner *partner_take(struct exchange *exchange, uint32_t number)
+{
+	struct partner *partner = partner_by_number(exchange, number);
 
 	if (partner != NULL)
 		return partner;
-	more = realloc(exchange->partners, (exchange->partners_n + 1) * sizeof(*more));
-	if (more == NULL)
-		return NULL;
-	exchange->partners = more;
-	partner = calloc(1, sizeof(*partner));
-	if (partner == NULL)
-		return NULL;
+	assert(exchange->partners_n < exchange->partners_room);
+	partner = exchange->partners[exchange->partners_n++];
 	partner->number = number;
-	more[exchange->partners_n++] = partner;
 	return partner;
 }
 
-static struct feed *feed_add(struct exchange *exchange, uint32_t number)
+static struct feed *feed_take(struct exchange *exchange, uint32_t number)
 {
-	struct feed **more, *feed = exchange_feed_by_number(exchange, number);
+	struct feed *feed = exchange_feed_by_number(exchange, number);
 
 	if (feed != NULL)
 		return feed;
-	more = realloc(exchange->feeds, (exchange->feeds_n + 1) * sizeof(*more));
-	if (more == NULL)
-		return NULL;
-	exchange->feeds = more;
-	feed = calloc(1, sizeof(*feed));
-	if (feed == NULL)
-		return NULL;
+	assert(exchange->feeds_n < exchange->feeds_room);
+	feed = exchange->feeds[exchange->feeds_n++];
 	map_init(&feed->busy);
 	feed->late_end = &feed->late;
 	feed->number = number;
 	feed->owed_again_ms = INT64_MIN;
 	for (unsigned i = 0; i < TAKEOVERS; i++)
 		feed->takeovers[i] = INT64_MIN;
-	more[exchange->feeds_n++] = feed;
 	return feed;
 }
 
-int exchange_adopt(struct exchange *exchange, const struct conf *conf,
-		   const struct store_define *define)
+void exchange_adopt(struct exchange *exchange, const struct conf *conf,
+		    const struct store_define *define)
 {
-	/* what may fail comes first: nobody may keep half of a configuration that is given up */
-	for (unsigned i = 0; i < define->partners_n; i++)
-		if (partner_add(exchange, define->partners[i].number) == NULL)
-			return NX_ENOMEM;
-	for (unsigned i = 0; i < define->subscriptions_n; i++)
-		if (feed_add(exchange, define->subscriptions[i].number) == NULL)
-			return NX_ENOMEM;
 	for (unsigned i = 0; i < exchange->partners_n; i++)
 		exchange->partners[i]->conf = NULL;
 	for (unsigned i = 0; i < exchange->feeds_n; i++)
 		exchange->feeds[i]->conf = NULL;
 	for (unsigned i = 0; i < define->partners_n; i++) {
-		struct partner *partner = partner_by_number(exchange, define->partners[i].number);
+		struct partner *partner = partner_take(exchange, define->partners[i].number);
 
-		assert(partner != NULL); /* it was added above */
 		partner->conf = &conf->partners[i];
 		snprintf(partner->name, sizeof(partner->name), "%s", conf->partners[i].name);
 	}
 	for (unsigned i = 0; i < define->subscriptions_n; i++) {
-		struct feed *feed =
-			exchange_feed_by_number(exchange, define->subscriptions[i].number);
+		struct feed *feed = feed_take(exchange, define->subscriptions[i].number);
 
-		assert(feed != NULL);
 		feed->conf = &conf->subscriptions[i];
 		snprintf(feed->name, sizeof(feed->name), "%s", conf->subscriptions[i].name);
 	}
 	exchange->conf = conf;
-	return 0;
 }
 
 void exchange_done(struct exchange *exchange)
 {
-	for (unsigned i = 0; i < exchange->feeds_n; i++) {
+	for (unsigned i = 0; i < exchange->feeds_n; i++)
 		map_done(&exchange->feeds[i]->busy);
+	for (unsigned i = 0; i < exchange->feeds_room; i++)
 		free(exchange->feeds[i]);
-	}
-	for (unsigned i = 0; i < exchange->partners_n; i++)
+	for (unsigned i = 0; i < exchange->partners_room; i++)
 		free(exchange->partners[i]);
 	free(exchange->feeds);
 	free(exchange->partners);

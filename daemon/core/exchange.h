@@ -80,9 +80,9 @@ struct exchange {
 	struct ring ring;
 	char boot[33];
 	struct partner **partners;
-	unsigned partners_n;
+	unsigned partners_n, partners_room; /* what is there beyond n: see exchange_reserve() */
 	struct feed **feeds;
-	unsigned feeds_n;
+	unsigned feeds_n, feeds_room;
 	struct map stories;    /* hot items and open deliveries, by story */
 	struct map kills_only; /* those of them that a newer version does not concern any more, only
 				* a kill: so a story of many versions makes no long chain above */
@@ -109,10 +109,13 @@ struct exchange {
 struct partner *exchange_partner(const struct exchange *exchange, const char *name);
 struct feed *exchange_feed(const struct exchange *exchange, const char *name);
 struct feed *exchange_feed_by_number(const struct exchange *exchange, uint32_t number);
+/* memory for so many new ones of each. It comes before the store is given a definition: what stands
+ * there is then taken here too, or the two would go by different rights */
+int exchange_reserve(struct exchange *exchange, unsigned partners, unsigned feeds);
 /* take names and numbers from a configuration and its definition in the store; new ones are added,
- * vanished ones lose conf */
-int exchange_adopt(struct exchange *exchange, const struct conf *conf,
-		   const struct store_define *define);
+ * for which memory was reserved, vanished ones lose conf */
+void exchange_adopt(struct exchange *exchange, const struct conf *conf,
+		    const struct store_define *define);
 void exchange_done(struct exchange *exchange);
 
 /* a released item: into the ring and the index of stories; older ones of its story are marked;

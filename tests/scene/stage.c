@@ -375,17 +375,23 @@ void stage_crash(struct stage *stage)
 	stage_open(stage);
 }
 
-void stage_reload(struct stage *stage, const char *rest)
+void stage_rewrite(struct stage *stage, const char *rest)
 {
-	bool by_hand = stage->by_hand;
 	struct conf *conf;
 
-	stage->by_hand = false;
-	stage_settle(stage);
 	stage->text[stage->rest_at] = '\0';
 	put_pins(stage, rest);
 	conf = read_conf(stage); /* says what is wrong with it; leaves the file */
 	conf_free(&conf);
+}
+
+void stage_reload(struct stage *stage, const char *rest)
+{
+	bool by_hand = stage->by_hand;
+
+	stage->by_hand = false;
+	stage_settle(stage);
+	stage_rewrite(stage, rest);
 	fake_signal(stage->exchange->loop, SIGHUP);
 	stage_settle(stage);
 	if (stage->exchange->conf == stage->conf)

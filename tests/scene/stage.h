@@ -56,6 +56,8 @@ void stage_crash(struct stage *stage);
 /* the same in two acts */
 void stage_die(struct stage *stage);
 void stage_open(struct stage *stage);
+/* the file alone, with other partners and subscriptions; nobody is told */
+void stage_rewrite(struct stage *stage, const char *rest);
 /* SIGHUP with other partners and subscriptions; comes to rest with the disk going on */
 void stage_reload(struct stage *stage, const char *rest);
 void stage_stop(struct stage *stage);   /* SIGTERM; ends when the hub says so */
