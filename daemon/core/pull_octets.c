@@ -120,6 +120,7 @@ void pull_over(struct pull *pull)
 	pull_drop_empty(pull);
 	map_del(&pull->exchange->pulls, &pull->node);
 	pull->over = true;
+	atomic_store(&pull->find.req.unwanted, true);
 	pull_free(pull);
 }
 

@@ -46,6 +46,7 @@ static void serve_close(struct serve *serve)
 {
 	map_del(&serve->link->serves, &serve->node);
 	serve->link = NULL;
+	atomic_store(&serve->read.req.unwanted, true);
 	if (!serve->reading)
 		serve_free(serve);
 }

@@ -56,8 +56,18 @@ static int of_items(struct reader *reader, struct store_req *req)
 	return r;
 }
 
+static bool is_unwanted(struct store_req *req)
+{
+	return (req->kind == REQ_READ_PART || req->kind == REQ_PART_FIND) &&
+	       atomic_load(&req->unwanted);
+}
+
 void reader_run(struct reader *reader, struct store_req *req)
 {
+	if (is_unwanted(req)) {
+		req->code = NX_ENOTOPEN;
+		return;
+	}
 	switch (req->kind) {
 	case REQ_CLAIM:
 	case REQ_FETCH:

@@ -13,6 +13,8 @@
 #pragma once
 #include "news/facts.h"
 
+#include <stdatomic.h>
+
 struct store;
 
 enum store_event_kind {
@@ -143,6 +145,9 @@ struct store_req { /* the first member of each request */
 	/* whose it is: partners take turns (queue.h). 0: nobody's; settlings, and what is owed
 	 * again behind them, must keep one order */
 	uint32_t partner;
+	/* the caller's, at any time: nobody waits for what READ_PART or PART_FIND brings. One that
+	 * has not begun brings nothing then, NX_ENOTOPEN: a row of them costs next to nothing */
+	atomic_bool unwanted;
 	struct store_req *next;
 	uint64_t cost; /* the room's */
 };

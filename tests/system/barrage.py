@@ -214,6 +214,27 @@ def unknown_needs(f):
         f.came_round(60)
 
 
+def needs_taken_back(f):
+    """asks for octets of a photo and takes it back at once"""
+    giver, reader = f.link(), f.link()
+    reader.give_credit()
+    reader.subscribe("l7")
+    reader.next("SUBSCRIBED")
+    document, envelope, parts = picture("urn:lie:back:%s" % os.urandom(4).hex(), size=500_000)
+    giver.publish(document, {**envelope, "channel": "lie.l7"})
+    while (frame := giver.next("NEED", "ACK")).type == "NEED":
+        giver.serve(parts, frame)
+    giver.close()
+    reader.receive()
+    for n in itertools.count(1):
+        reader.raw(b"".join(encode(9, struct.pack(">QQQ32s", n * 50 + i, i % 100 * 4096, 65536, *parts)) +
+                            encode(11, struct.pack(">Q", n * 50 + i)) for i in range(50)))
+        reader.frame("PING", struct.pack(">QQ", n, 0))
+        reader.next("PONG")
+        reader.queue.clear()
+        f.came_round(50)
+
+
 def later(f):
     """takes everything and says later to all of it"""
     link = filled(f, "l3", 1000)
@@ -326,8 +347,8 @@ def half_items(f):
 
 
 FLOODS = [small_items, new_items, large_items, heavy_json, heaviest_json, flash_items, urgent_in_routine, promised_photos,
-          photos, pings, credits, claims, no_such_claims, takeovers, unknown_needs, later, never_read, json_frames, tiny_records,
-          handshakes, half_handshakes, silent_sockets, strangers, closes, half_items]
+          photos, pings, credits, claims, no_such_claims, takeovers, unknown_needs, needs_taken_back, later, never_read,
+          json_frames, tiny_records, handshakes, half_handshakes, silent_sockets, strangers, closes, half_items]
 
 
 def run(function, port, identity, rounds):

@@ -202,6 +202,30 @@ static void a_photo_is_stored_once_and_sent_twice(void **state)
 }
 
 /* a second goes by */
+/* who asks and takes it back, over and over, makes no row of work */
+static void nobody_waits_for_it_any_more(void **state)
+{
+	struct sx *sx = *state;
+	uint8_t *p = sx_octets(5, 200000);
+	struct store_part part;
+	struct store_part_find find = {
+		.req = { .kind = REQ_PART_FIND, .partner = sx->afp, .unwanted = true },
+		.size = 200000
+	};
+	struct store_read_part read = { .req = { .kind = REQ_READ_PART, .unwanted = true },
+					.n = 65536 };
+
+	assert_int_equal(sx_upload(sx, sx->afp, p, 200000, 65536, &part), 0);
+	read.number = part.number;
+	memcpy(find.sha256, part.sha256, sizeof(find.sha256));
+	assert_int_equal(sx_run(sx, &read.req), NX_ENOTOPEN);
+	assert_null(read.octets);
+	assert_int_equal(sx_run(sx, &find.req), NX_ENOTOPEN);
+	assert_false(find.complete);
+	sx_assert_part(sx, part.number, p, 200000);
+	free(p);
+}
+
 static void tick(struct sx *sx)
 {
 	clock_advance(1001);
@@ -427,6 +451,7 @@ int main(void)
 		TEST(one_daemon_a_directory),
 		TEST(a_part_goes_on_after_a_restart),
 		TEST(a_photo_is_stored_once_and_sent_twice),
+		TEST(nobody_waits_for_it_any_more),
 		TEST(an_unused_part_goes_and_a_leased_one_stays),
 		TEST(no_deletion_during_a_backup),
 		TEST(two_at_once),
