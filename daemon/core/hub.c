@@ -25,6 +25,7 @@ enum {
 	REPORT_TICKS = 60,
 	LAST_REQUESTS_MS = 5000,
 	LAST_WAIT_MS = 50,
+	TAKING_MS = 600000,
 };
 
 /* ---- what the store tells */
@@ -40,6 +41,13 @@ static void store_event(const struct store_event *event, void *arg)
 		outbound_expired(&hub->exchange, event->subscription);
 	else if (event->kind == STORE_FATAL)
 		hub_fail(hub, EX_IOERR);
+}
+
+/* a piece of a GiB; a disk that does not manage the next one in this time stands still */
+static void store_taking(void *arg)
+{
+	(void)arg;
+	notify_more_time(TAKING_MS);
 }
 
 static void store_wake(void *arg)
@@ -227,6 +235,7 @@ static int exchange_open(struct hub *hub, bool in_line, struct why *why)
 	sc.in_line = in_line;
 	sc.event = store_event;
 	sc.wake = store_wake;
+	sc.taking = store_taking;
 	sc.arg = hub;
 	r = store_open(&sc, &exchange->store, why);
 	if (r < 0)

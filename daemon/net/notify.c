@@ -37,6 +37,14 @@ int notify_reloading(void)
 	return notify_say(what, -1);
 }
 
+int notify_more_time(int64_t ms)
+{
+	char what[60];
+
+	snprintf(what, sizeof(what), "EXTEND_TIMEOUT_USEC=%lld", (long long)ms * 1000);
+	return notify_say(what, -1);
+}
+
 int notify_stopping(void)
 {
 	return notify_say("STOPPING=1", -1);

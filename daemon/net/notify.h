@@ -14,6 +14,8 @@ int notify_status(const char *words);
 /* before a reload, with the time that systemd 253 wants; notify_ready() ends it */
 int notify_reloading(void);
 int notify_stopping(void);
+/* a start that goes on may last so much longer from now */
+int notify_more_time(int64_t ms);
 /* how often systemd wants to hear notify_watchdog(), in ms; 0: it does not (watchdog.c) */
 int64_t notify_watchdog_ms(void);
 int notify_watchdog(void);

@@ -172,8 +172,30 @@ int env_room(const char *parent, const struct env_want *wants, size_t n, struct 
 	return r;
 }
 
-static int preallocate(struct db *db, uint64_t octets, const char *path, struct why *why)
+/* in pieces: a file system that cannot give them has to write them, which may take hours */
+static int take(const struct create *create, int fd)
 {
+	uint64_t octets = create->db.map_size, at = 0;
+	int error = 0;
+
+	while (error == 0 && at < octets) {
+		uint64_t n = octets - at < CREATE_PIECE ? octets - at : CREATE_PIECE;
+
+		error = FAULT("create.allocate") ? ENOSPC
+						 : posix_fallocate(fd, (off_t)at, (off_t)n);
+		if (error == 0 && fsync(fd) < 0)
+			error = errno;
+		at += n;
+		if (error == 0 && create->taking != NULL)
+			create->taking(create->taking_arg);
+	}
+	return error;
+}
+
+static int preallocate(const struct create *create, struct db *db, const char *path,
+		       struct why *why)
+{
+	uint64_t octets = create->db.map_size;
 	int fd = db_fd(db), error;
 	struct stat st;
 
@@ -182,16 +204,13 @@ static int preallocate(struct db *db, uint64_t octets, const char *path, struct 
 	/* blocks, not only the length: a sparse file of the right length came from a copy */
 	if ((uint64_t)st.st_size >= octets && (uint64_t)st.st_blocks * 512 >= octets)
 		return 0;
-	error = FAULT("create.allocate") ? ENOSPC : posix_fallocate(fd, 0, (off_t)octets);
-	if (error != 0) {
-		/* what it got goes back, or the next start would take the file to be that large */
-		if ((uint64_t)st.st_size < octets && ftruncate(fd, st.st_size) < 0)
-			return failed(why, "ftruncate", path);
-		return no_room(error, octets, path, why);
-	}
-	if (fsync(fd) < 0)
-		return failed(why, "fsync", path);
-	return 0;
+	error = take(create, fd);
+	if (error == 0)
+		return 0;
+	/* what it got goes back, or the next start would take the file to be that large */
+	if ((uint64_t)st.st_size < octets && ftruncate(fd, st.st_size) < 0)
+		return failed(why, "ftruncate", path);
+	return no_room(error, octets, path, why);
 }
 
 static int fill(const struct create *create, const char *path, struct why *why)
@@ -209,7 +228,7 @@ static int fill(const struct create *create, const char *path, struct why *why)
 	if (r < 0)
 		why_set(why, r, "%s: the first rows: %s", path, nx_word(r));
 	if (r == 0)
-		r = preallocate(db, create->db.map_size, path, why);
+		r = preallocate(create, db, path, why);
 	db_close(&db);
 	return r;
 }
@@ -307,7 +326,7 @@ int env_open(const struct create *create, struct db **ret, struct why *why)
 	if (r == 0)
 		r = db_open(path, &create->db, &db, why);
 	if (r == 0)
-		r = preallocate(db, create->db.map_size, path, why);
+		r = preallocate(create, db, path, why);
 	if (r == 0)
 		r = db_readers_clear(db);
 	if (r == 0) {

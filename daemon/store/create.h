@@ -15,7 +15,11 @@ struct create {
 	/* it is open, and its file system was never tried: these are the words. May be NULL */
 	void (*untried)(const struct why *why, void *arg);
 	void *arg;
+	/* CREATE_PIECE, or the rest, was taken from the disk. May be NULL */
+	void (*taking)(void *arg);
+	void *taking_arg;
 };
+#define CREATE_PIECE (UINT64_C(1) << 30)
 /*
  * env_open - make it if it is not there, open it, let it grow to map_size, clear stale readers.
  * returns  0; NX_EFORMAT (network file system); NX_EFULL (cannot preallocate); NX_ECORRUPT; NX_EIO;

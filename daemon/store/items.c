@@ -109,7 +109,7 @@ static void tell_filesystem(const struct why *why, void *arg)
 	items->event(items->arg, &event);
 }
 
-static int open_db(struct items *items, const char *dir, struct why *why)
+static int open_db(struct items *items, const struct items_conf *conf, struct why *why)
 {
 	char parent[PATH_MAX];
 	struct create create = {
@@ -120,10 +120,12 @@ static int open_db(struct items *items, const char *dir, struct why *why)
 		.first = first_rows,
 		.untried = tell_filesystem, /* once: the photos lie beside it */
 		.arg = items,
+		.taking = conf->store->taking,
+		.taking_arg = conf->store->arg,
 	};
-	int r = split_dir(dir, parent, &create.name);
+	int r = split_dir(conf->dir, parent, &create.name);
 
-	return r < 0 ? why_set(why, r, "%s: too long a path", dir)
+	return r < 0 ? why_set(why, r, "%s: too long a path", conf->dir)
 		     : env_open(&create, &items->db, why);
 }
 
@@ -176,7 +178,7 @@ int items_open(const struct items_conf *conf, struct items **ret, struct why *wh
 	take_times(items);
 	if (why != NULL)
 		why->code = 0;
-	r = open_db(items, conf->dir, why);
+	r = open_db(items, conf, why);
 	if (r == 0)
 		r = begin_life(items, why);
 	if (r == 0 && kept)

@@ -49,7 +49,11 @@ static void tell_size(struct photos *photos)
 int photos_open(const struct photos_conf *conf, struct photos **ret, struct why *why)
 {
 	struct photos *photos = calloc(1, sizeof(*photos));
-	struct create create = { .parent = conf->parent, .name = "photos", .first = first_rows };
+	struct create create = { .parent = conf->parent,
+				 .name = "photos",
+				 .first = first_rows,
+				 .taking = conf->taking,
+				 .taking_arg = conf->taking_arg };
 	char dir[4096];
 	bool kept;
 	int r;

@@ -95,6 +95,8 @@ struct photos_conf {
 	void (*unused)(void *arg, uint64_t part); /* an orphan */
 	void (*doomed)(void *arg, uint64_t part); /* a deletion that somebody must go on with */
 	void *arg;
+	void (*taking)(void *arg); /* as in create.h */
+	void *taking_arg;
 };
 int photos_open(const struct photos_conf *conf, struct photos **ret, struct why *why);
 void photos_close(struct photos **photos);

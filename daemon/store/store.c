@@ -210,7 +210,9 @@ static int open_environments(struct store *store, struct why *why)
 				      .event = on_event,
 				      .unused = on_unused,
 				      .doomed = on_doomed,
-				      .arg = store };
+				      .arg = store,
+				      .taking = store->conf.taking,
+				      .taking_arg = store->conf.arg };
 	const struct env_want wants[] = {
 		{ "items", map_octets(store, "items", items) },
 		{ "photos", map_octets(store, "photos", photos.size) },

@@ -73,6 +73,9 @@ struct store_conf {
 	bool in_line;
 	store_event_fn *event;
 	store_wake_fn *wake;
+	/* a new store, or one that grows, takes its room from the disk, which may last: so much of
+	 * it is done. In store_open(), in the caller's thread. May be NULL */
+	void (*taking)(void *arg);
 	void *arg;
 };
 /*

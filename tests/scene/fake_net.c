@@ -815,3 +815,9 @@ int notify_stopping(void)
 {
 	return 0;
 }
+
+int notify_more_time(int64_t ms)
+{
+	(void)ms;
+	return 0;
+}

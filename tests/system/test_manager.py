@@ -213,6 +213,18 @@ def test_the_watchdog_is_fed_while_writers_get_on():
         service.stop()
 
 
+def test_a_new_store_asks_for_time():
+    with Service(PARTNERS) as service:
+        service.until_said("READY")
+        holds(service.said("EXTEND_TIMEOUT_USEC"), "said while it takes its room from the disk")
+        holds(service.said("EXTEND_TIMEOUT_USEC")[-1] <= service.said("READY")[0], service.heard)
+        service.stop()
+        mark = len(service.heard)
+        service.restart()
+        service.until_said("READY", mark)
+        check(service.said("EXTEND_TIMEOUT_USEC", mark), [], "it has its room")
+
+
 def test_no_watchdog_where_none_is_wanted():
     with Service(PARTNERS) as service:
         service.until_said("READY")

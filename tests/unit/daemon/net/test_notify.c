@@ -44,6 +44,8 @@ static void all_words(int fd)
 	hears(fd, "STATUS=two WATCHDOG=trigger");
 	assert_int_equal(notify_stopping(), 1);
 	hears(fd, "STOPPING=1");
+	assert_int_equal(notify_more_time(600000), 1);
+	hears(fd, "EXTEND_TIMEOUT_USEC=600000000");
 	assert_int_equal(notify_reloading(), 1);
 	assert_true(recv(fd, heard, sizeof(heard) - 1, 0) > 0);
 	assert_int_equal(strncmp(heard, "RELOADING=1\nMONOTONIC_USEC=", 27), 0);

@@ -15,6 +15,8 @@ static uint64_t disk_free = INT64_MAX; /* what it says */
 static uint64_t other_free;            /* what the disk of /dev/shm says */
 static off_t disk_gives = -1;          /* octets of a file, then it is full; -1: all */
 static unsigned disk_asked;            /* to allocate */
+static off_t disk_end;                 /* what was asked for last ends there */
+static bool disk_lies;                 /* it takes no room at all */
 
 static bool is_other(const char *path)
 {
@@ -32,7 +34,11 @@ int statvfs(const char *path, struct statvfs *ret)
 
 int posix_fallocate(int fd, off_t from, off_t n)
 {
+	assert_true(n <= (off_t)1 << 30);
 	disk_asked++;
+	disk_end = from + n;
+	if (disk_lies)
+		return 0;
 	if (disk_gives < 0 || n <= disk_gives)
 		return fallocate(fd, 0, from, n) < 0 ? errno : 0;
 	return fallocate(fd, 0, from, disk_gives) < 0 ? errno : ENOSPC;
@@ -47,6 +53,7 @@ static int fx_bare(void **state) /* nothing opened yet */
 	disk_free = INT64_MAX;
 	disk_gives = -1;
 	disk_asked = 0;
+	disk_lies = false;
 	flushed.n = flushed.fails_at = 0;
 	fx_folder(fx);
 	fx_conf(fx);
@@ -578,6 +585,35 @@ static void a_failed_step_leaves_what_opens(void **state)
 }
 #endif
 
+static unsigned taken;
+
+static void takes(void *arg)
+{
+	(void)arg;
+	taken++;
+	assert_int_equal(disk_asked, taken);
+}
+
+/* where a disk has to write them, some hundred GiB last: who waits for the start hears of each */
+static void a_large_store_is_taken_in_pieces(void **state)
+{
+	struct fx *fx = *state;
+
+	taken = 0;
+	fx->store.taking = takes;
+	assert_int_equal(fx_open(fx), 0);
+	assert_int_equal(taken, 1);
+	items_close(&fx->items);
+	assert_int_equal(fx_open(fx), 0);
+	assert_int_equal(taken, 1); /* it has its room */
+	items_close(&fx->items);
+	fx->conf.size = UINT64_C(5) << 29;
+	disk_lies = true;
+	assert_int_equal(fx_open(fx), 0);
+	assert_int_equal(taken, 1 + 3);
+	assert_true(disk_end >= (off_t)5 << 29);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fx_bare, fx_teardown)
@@ -592,6 +628,7 @@ int main(void)
 		T(what_a_refused_allocation_took_goes_back),
 		T(half_a_store_is_no_store),
 		T(each_disk_is_asked),
+		T(a_large_store_is_taken_in_pieces),
 		T(it_never_shrinks_and_says_so),
 		T(a_reader_that_died_is_let_go),
 		T(one_path_is_opened_once),
