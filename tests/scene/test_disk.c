@@ -164,6 +164,28 @@ static void a_full_store_refuses_routine_and_settles_on(void **state)
 	assert_int_equal(vna->subscribed.owed, 1);
 }
 
+/* not even the room for settling is left: the answer is lost, the debt is not, and does not wait
+ * for a restart */
+static void what_could_not_be_settled_comes_with_the_next_claim(void **state)
+{
+	struct stage *stage = scene_begin(state, NULL);
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
+
+	actor_publish(kpl, .uri = "urn:a");
+	stage_settle(stage);
+	store_usage_fake(stage->exchange->store, 300, 0);
+	actor_ack(vna, actor_got(vna, "urn:a", NULL));
+	stage_settle(stage);
+	assert_true(stage_logged(stage, "level=err event=feed.settle runs=1 reason=store-full"));
+	store_usage_fake(stage->exchange->store, 0, 0);
+	vna->answers = true;
+	actor_back(vna, "all");
+	assert_int_equal(actor_count(vna, "urn:a", NULL), 2);
+	actor_back(vna, "all");
+	assert_int_equal(vna->subscribed.owed, 0);
+	assert_int_equal(actor_count(vna, "urn:a", NULL), 2);
+}
+
 static void parts_stop_at_ninety(void **state)
 {
 	struct stage *stage = scene_begin(state, NULL);
@@ -238,6 +260,7 @@ int main(void)
 		scene(committed_and_not_acknowledged_is_a_duplicate),
 		scene(an_answer_survives_a_crash_only_when_it_is_settled),
 		scene(a_full_store_refuses_routine_and_settles_on),
+		scene(what_could_not_be_settled_comes_with_the_next_claim),
 		scene(parts_stop_at_ninety),
 		scene(taken_back_and_not_stored_is_withdrawn),
 		scene(credit_is_not_raised_while_the_store_is_nearly_full),
