@@ -103,6 +103,23 @@ static void run_settled(struct settling *s, const struct settle_run *run, size_t
 		had_put(s, run);
 }
 
+static bool is_first(const struct receipt_entry *entry, void *arg)
+{
+	*(struct receipt_entry *)arg = *entry;
+	return false;
+}
+
+/* it was on the line when it was given up by rule, and has come after all */
+static bool acked_after_expiry(const struct settling *s, const struct settle_run *run)
+{
+	struct receipt_entry entry = { 0 };
+
+	if (run->how != SETTLE_ACKED)
+		return false;
+	receipts_each(s->txn, run->subscription, run->last, is_first, &entry);
+	return entry.position == run->last && entry.how == RECEIPT_EXPIRED;
+}
+
 /* cuts, then keeps those whose position really was owed */
 static void settle_joined(struct settling *s, size_t from, size_t upto, uint64_t first, size_t *n)
 {
@@ -122,7 +139,8 @@ static void settle_joined(struct settling *s, size_t from, size_t upto, uint64_t
 			continue;
 		while (piece < s->pieces.n && s->pieces.p[piece].last < at)
 			piece++;
-		if (piece < s->pieces.n && s->pieces.p[piece].first <= at)
+		if ((piece < s->pieces.n && s->pieces.p[piece].first <= at) ||
+		    acked_after_expiry(s, s->runs[i]))
 			run_settled(s, s->runs[i], n);
 	}
 	items_retire_again(s->items, first, last->last);

@@ -78,6 +78,26 @@ static void what_was_fetched_is_not_sent(void **state)
 	comes_to_itself(stage, kpl, vna);
 }
 
+/* it was on the line when its time was over, and came all the same: that is what is remembered */
+static void what_is_acked_after_it_expired_was_delivered(void **state)
+{
+	struct stage *stage = scene_begin(state, &(struct stage_conf){ .rest = impatient });
+	struct actor *kpl = actor_enter(stage, "kpl"), *vna = actor_reader(stage, "vna", "all");
+
+	actor_publish(kpl, .uri = "urn:a");
+	stage_settle(stage);
+	for (unsigned i = 0; i < 15; i++)
+		stage_later(stage, 2000);
+	assert_true(stage_logged(stage, "event=subscription.expired rule=backlog-age"));
+	actor_ack(vna, actor_got(vna, "urn:a", NULL));
+	stage_settle(stage);
+	assert_true(stage_logged(stage, "event=item.delivered position=1"));
+	actor_back(vna, "all");
+	assert_int_equal(vna->subscribed.position, 1);
+	assert_int_equal(vna->subscribed.expired, 1);
+	assert_int_equal(vna->subscribed.owed, 0);
+}
+
 /* the reader read it, and before that was heard it was owed no more: by age, or by right */
 static void what_was_read_before_it_went_is_not_sent(void **state)
 {
@@ -116,6 +136,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		scene(what_waited_in_memory_is_not_sent),
 		scene(what_was_fetched_is_not_sent),
+		scene(what_is_acked_after_it_expired_was_delivered),
 		scene(what_was_read_before_it_went_is_not_sent),
 	};
 

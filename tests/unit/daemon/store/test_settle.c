@@ -45,6 +45,32 @@ static void second_answer_changes_nothing(void **state)
 	assert_receipts(fx, sub, "2A");
 }
 
+/* who was given up by rule and acks all the same has it; no other answer says more than the rule */
+static void an_ack_after_expiry_is_the_truth(void **state)
+{
+	struct fx *fx = *state;
+	struct fx_def def = fx_def_one("*", true);
+	uint32_t sub;
+
+	def.subs[0].backlog_age_ms = 10 * DAY;
+	assert_int_equal(fx_define(fx, &def), 0);
+	sub = def.subs[0].number;
+	fx_items(fx, "a", 4, "world");
+	fx_advance(fx, 11 * DAY);
+	fx_maintain(fx);
+	assert_receipts(fx, sub, "1X 2X 3X 4X");
+	fx_ack(fx, sub, 2);
+	fx_settle_as(fx, sub, SETTLE_NEVER, 3, 3);
+	fx_settle_as(fx, sub, SETTLE_SKIPPED, 1, 4);
+	assert_receipts(fx, sub, "1X 2A 3X 4X");
+	fx_settle_as(fx, sub, SETTLE_NEVER, 2, 2);
+	assert_receipts(fx, sub, "1X 2A 3X 4X");
+	fx_settle_as(fx, sub, SETTLE_ACKED, 1, 3); /* for the last of them alone */
+	assert_receipts(fx, sub, "1X 2A 3A 4X");
+	assert_rows(fx, sub, "5-g1");
+	assert_int_equal(fx_claim(fx, sub).expired, 4);
+}
+
 static void skipped_leaves_no_receipt(void **state)
 {
 	struct fx *fx = *state;
@@ -326,6 +352,7 @@ int main(void)
 		T(in_order_the_tail_moves),
 		T(out_of_order_splits_and_closes),
 		T(second_answer_changes_nothing),
+		T(an_ack_after_expiry_is_the_truth),
 		T(skipped_leaves_no_receipt),
 		T(positions_not_given_yet_stay_owed),
 		T(runs_of_many_in_one_request),
