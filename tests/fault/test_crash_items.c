@@ -6,6 +6,7 @@
  */
 #include "../unit/daemon/store/items_fixture.h"
 #include "base/fault.h"
+#include "tests/faults.h"
 
 #include <errno.h>
 #include <sys/wait.h>
@@ -327,7 +328,6 @@ static void keep(struct player *player, const struct acked *acked)
 	player->list[player->n++] = *acked;
 }
 
-#ifdef FAULTS
 static void tell(struct player *player, const struct acked *acked)
 {
 	const char *p = (const char *)acked;
@@ -355,7 +355,6 @@ static unsigned hear(int fd, struct acked *list)
 	assert_true(got % sizeof(*list) == 0);
 	return (unsigned)(got / sizeof(*list));
 }
-#endif
 
 /* nothing fails this time: everything that the script stores is there at the end */
 static void play_to_the_end(struct fx *fx)
@@ -384,7 +383,6 @@ static void nothing_fails(void **state)
 	play_to_the_end(*state);
 }
 
-#ifdef FAULTS
 static void fx_small(struct fx *fx)
 {
 	fx_folder(fx);
@@ -435,6 +433,7 @@ static void dying_at_each_place(void **state)
 	unsigned n = 1;
 
 	(void)state;
+	need_faults();
 	while (n < 5000 && one_death(n))
 		n++;
 	print_message("died at %u places\n", n - 1);
@@ -472,22 +471,20 @@ static void an_error_at_each_place(void **state)
 	unsigned n = 1;
 
 	(void)state;
+	need_faults();
 	while (n < 5000 && one_error(NULL, n))
 		n++;
 	print_message("failed at %u places, %u played to the end\n", n - 1, played);
 	assert_in_range(n, 100, 4999);
 	assert_in_range(played, 20, n);
 }
-#endif
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(nothing_fails, fx_setup, fx_teardown),
-#ifdef FAULTS
 		cmocka_unit_test(dying_at_each_place),
 		cmocka_unit_test(an_error_at_each_place),
-#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 
 #include "actor.h"
 #include "base/fault.h"
+#include "tests/faults.h"
 
 #include <cmocka.h>
 
@@ -19,24 +20,13 @@ const char *__lsan_default_suppressions(void)
 	return "leak:fake_turn\nleak:store_step\nleak:worker_turn\nleak:hub_open_in_line\n";
 }
 
-static bool no_faults(void)
-{
-#ifdef FAULTS
-	return false;
-#else
-	print_message("skip: built without fault points\n");
-	return true;
-#endif
-}
-
 static void an_unsure_commit_answers_nobody(void **state)
 {
 	struct stage *stage;
 	struct actor *kpl, *vna;
 	struct offer *a;
 
-	if (no_faults())
-		return;
+	need_faults();
 	stage = scene_begin(state, NULL);
 	kpl = actor_enter(stage, "kpl");
 	vna = actor_enter(stage, "vna");
@@ -160,8 +150,7 @@ static void every_commit_may_fail(void **state)
 	unsigned n = 1;
 
 	(void)state;
-	if (no_faults())
-		return;
+	need_faults();
 	while (survives("db.commit", n))
 		n++;
 	assert_true(n > 8);
@@ -173,8 +162,7 @@ static void every_commit_may_be_the_last(void **state)
 	unsigned n = 1;
 
 	(void)state;
-	if (no_faults())
-		return;
+	need_faults();
 	while (survives("db.committed", n))
 		n++;
 	assert_true(n > 8);

@@ -1,5 +1,6 @@
 #include "base/fault.h"
 #include "news/story.h"
+#include "tests/faults.h"
 #include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -478,12 +479,12 @@ static void others_may_use_jansson(void **state)
 	json_decref(value);
 }
 
-#ifdef FAULTS
 static void out_of_memory_anywhere(void **state)
 {
 	unsigned n = 1;
 
 	(void)state;
+	need_faults();
 	for (;; n++) {
 		struct story story;
 		int r;
@@ -500,7 +501,6 @@ static void out_of_memory_anywhere(void **state)
 	fault_off();
 	assert_true(n > 2); /* room for nodes and parts at least */
 }
-#endif
 
 static int init(void **state)
 {
@@ -525,9 +525,7 @@ int main(void)
 		cmocka_unit_test(origin_and_channel_are_put_in),
 		cmocka_unit_test(at_the_limits),
 		cmocka_unit_test(others_may_use_jansson),
-#ifdef FAULTS
 		cmocka_unit_test(out_of_memory_anywhere),
-#endif
 	};
 	return cmocka_run_group_tests(tests, init, NULL);
 }

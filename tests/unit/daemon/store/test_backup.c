@@ -6,6 +6,7 @@
 #include "store/convert.h"
 #include "store/items_priv.h"
 #include "store/lock.h"
+#include "tests/faults.h"
 
 #include <dirent.h>
 #include <limits.h>
@@ -255,7 +256,6 @@ static void a_name_that_is_taken_is_refused(void **state)
 /* a disk that fills up at any write leaves nothing half, and the store as it was */
 static void a_full_disk_leaves_nothing_half(void **state)
 {
-#ifdef FAULTS
 	struct world *w = *state;
 	struct restore_conf conf = { .directory = w->store, .from = w->copy };
 	struct copy_facts facts;
@@ -264,6 +264,7 @@ static void a_full_disk_leaves_nothing_half(void **state)
 	uint64_t epoch = state_of(w).epoch;
 	unsigned n;
 
+	need_faults();
 	put_some(w, 0, 30);
 	store_shut(w);
 	for (n = 1; n < 100; n++) {
@@ -288,10 +289,6 @@ static void a_full_disk_leaves_nothing_half(void **state)
 		store_shut(w);
 	}
 	assert_true(n > 2);
-#else
-	(void)state;
-	skip(); /* without fault points */
-#endif
 }
 
 static int restore_that_dies(struct world *w, const char *place)
@@ -313,7 +310,6 @@ static int restore_that_dies(struct world *w, const char *place)
 /* a crash leaves the one store or the other, whole, and never loses the old one */
 static void a_crash_while_restoring_leaves_a_whole_store(void **state)
 {
-#ifdef FAULTS
 	static const char *const places[] = { "copy.items",   "copy.photos", "db.commit",
 					      "db.committed", "stage.swap",  "stage.swapped" };
 	struct world *w = *state;
@@ -321,6 +317,7 @@ static void a_crash_while_restoring_leaves_a_whole_store(void **state)
 	struct why why = { 0 };
 	uint64_t epoch = state_of(w).epoch;
 
+	need_faults();
 	put_some(w, 0, 10);
 	store_shut(w);
 	assert_int_equal(back_up(w, &facts, &why), 0);
@@ -341,11 +338,6 @@ static void a_crash_while_restoring_leaves_a_whole_store(void **state)
 	assert_int_equal(restore_that_dies(w, "no-such-place"), 0);
 	assert_false(exists(w, "store.restoring"));
 	assert_int_equal(entries(w->root), 4); /* store, copy, two before it */
-#else
-	(void)state;
-	(void)restore_that_dies;
-	skip(); /* without fault points */
-#endif
 }
 
 static int do_backup(struct world *w)

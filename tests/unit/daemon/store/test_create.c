@@ -4,6 +4,7 @@
 #include "items_fixture.h"
 #include "looker.h"
 #include "store/store.h"
+#include "tests/faults.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -532,13 +533,13 @@ static void two_stores_have_two_epochs(void **state)
 	assert_true(one.epoch != two.epoch);
 }
 
-#ifdef FAULTS
 static void a_network_file_system_is_refused_whole(void **state)
 {
 	struct fx *fx = *state;
 	struct stat st;
 	struct why why;
 
+	need_faults();
 	fault_arm("create.network", 1, false);
 	assert_int_equal(code_of_open(fx, &why), NX_EFORMAT);
 	fault_off();
@@ -552,6 +553,7 @@ static void no_room_to_preallocate(void **state)
 	struct fx *fx = *state;
 	struct why why;
 
+	need_faults();
 	fault_arm("create.allocate", 1, false);
 	assert_int_equal(code_of_open(fx, &why), NX_EFULL);
 	fault_off();
@@ -567,6 +569,7 @@ static void a_failed_step_leaves_what_opens(void **state)
 	unsigned n = 0;
 	int r;
 
+	need_faults();
 	do {
 		fault_arm(NULL, ++n, false);
 		r = code_of_open(fx, &why);
@@ -583,7 +586,6 @@ static void a_failed_step_leaves_what_opens(void **state)
 	assert_int_equal(r, 0);
 	assert_true(n > 8);
 }
-#endif
 
 static unsigned taken;
 
@@ -639,11 +641,9 @@ int main(void)
 		T(network_file_systems_are_refused),
 		T(what_was_never_tried_is_told),
 		T(two_stores_have_two_epochs),
-#ifdef FAULTS
 		T(a_network_file_system_is_refused_whole),
 		T(no_room_to_preallocate),
 		T(a_failed_step_leaves_what_opens),
-#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* transactions that keep their first error */
 #include "base/fault.h"
 #include "items_fixture.h"
+#include "tests/faults.h"
 
 #include <fcntl.h>
 
@@ -251,7 +252,6 @@ static void a_reader_meets_a_store_with_fewer_tables(void **state)
 	assert_int_equal(txn_end(&txn), 0);
 }
 
-#ifdef FAULTS
 static int one_put(struct own *own, const char *place)
 {
 	struct txn txn;
@@ -269,6 +269,7 @@ static void outcomes_of_faults(void **state)
 {
 	struct own *own = *state;
 
+	need_faults();
 	assert_int_equal(one_put(own, "db.begin"), NX_ENOMEM);
 	assert_int_equal(one_put(own, "db.put"), NX_EFULL);
 	assert_int_equal(one_put(own, "db.commit"), NX_EUNSURE);
@@ -277,7 +278,6 @@ static void outcomes_of_faults(void **state)
 			 NX_EUNSURE); /* it is on disk, nobody knows */
 	assert_true(has_number(own, 1, "db.committed"));
 }
-#endif
 
 int main(void)
 {
@@ -292,9 +292,7 @@ int main(void)
 		T(usage_adds_up),
 		T(once_in_a_process),
 		T(a_reader_meets_a_store_with_fewer_tables),
-#ifdef FAULTS
 		T(outcomes_of_faults),
-#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

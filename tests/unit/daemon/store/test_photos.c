@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "store/items.h"
 #include "store/photos.h"
+#include "tests/faults.h"
 
 #include <ftw.h>
 #include <setjmp.h>
@@ -635,13 +636,13 @@ static void time_takes_what_nobody_wants(void **state)
 	free(p);
 }
 
-#ifdef FAULTS
 /* a transaction that found no room is run again one by one, and nothing is lost or doubled */
 static void no_room_is_tried_again(void **state)
 {
 	struct room *room = *state;
 	uint8_t *p = octets_of(13, 40000), sha[32];
 
+	need_faults();
 	sha256_of(p, 40000, sha);
 	for (unsigned n = 1, fired = 1; fired; n++) {
 		struct store_part_append req[4] = { 0 };
@@ -669,7 +670,6 @@ static void no_room_is_tried_again(void **state)
 	assert_int_equal(entries(room, P_PARTS), 1);
 	free(p);
 }
-#endif
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
@@ -691,9 +691,7 @@ int main(void)
 		TEST(a_big_part_goes_in_steps),
 		TEST(a_dropped_part_is_gone),
 		TEST(time_takes_what_nobody_wants),
-#ifdef FAULTS
 		TEST(no_room_is_tried_again),
-#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

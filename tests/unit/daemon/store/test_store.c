@@ -4,6 +4,7 @@
 
 #include "store/items_priv.h"
 #include "store/store_priv.h"
+#include "tests/faults.h"
 
 #include <errno.h>
 #include <sys/file.h>
@@ -399,13 +400,13 @@ static void two_at_once(void **state)
 	free(p);
 }
 
-#ifdef FAULTS
 static void after_an_unsure_commit_nobody_is_told(void **state)
 {
 	struct sx *sx = *state;
 	struct sx_put put;
 	unsigned done = sx->done;
 
+	need_faults();
 	fault_arm("db.commit", 1, false);
 	sx_put_make(&put, sx->afp, 1, NULL, 0);
 	assert_int_equal(sx_put(sx, &put), NX_ECLOSED);
@@ -415,7 +416,6 @@ static void after_an_unsure_commit_nobody_is_told(void **state)
 	sx_loop(sx, 0);
 	assert_int_equal(sx->events[STORE_FATAL], 1); /* once */
 }
-#endif
 
 static void in_line_needs_a_step(void **state)
 {
@@ -455,9 +455,7 @@ int main(void)
 		TEST(an_unused_part_goes_and_a_leased_one_stays),
 		TEST(no_deletion_during_a_backup),
 		TEST(two_at_once),
-#ifdef FAULTS
 		TEST(after_an_unsure_commit_nobody_is_told),
-#endif
 		cmocka_unit_test_setup_teardown(in_line_needs_a_step, setup_in_line, teardown),
 		cmocka_unit_test_setup_teardown(a_photo_that_is_going_is_sent_again, setup_in_line,
 						teardown),
