@@ -110,6 +110,54 @@ static void far_away_is_told(void **state)
 			    "its embargo ends 2028-02-20T08:00:00.000Z");
 }
 
+/* one bit of its head; the same again mends it */
+static void damage(struct fx *fx, uint64_t sequence)
+{
+	uint8_t octets[DB_VALUE_MAX];
+	struct slice value;
+	struct txn txn;
+
+	txn_begin(&txn, items_db(fx->items), TXN_WRITE);
+	assert_true(txn_get(&txn, T_ITEMS, key_u64(&sequence), &value));
+	memcpy(octets, value.p, value.n);
+	octets[value.n / 2] ^= 4;
+	txn_put(&txn, T_ITEMS, key_u64(&sequence), slice_of(octets, value.n));
+	assert_int_equal(txn_end(&txn), 0);
+}
+
+/* it could not be read when it was killed, or replaced, and stayed among those that are held */
+static void what_was_overtaken_unseen_is_not_released(void **state)
+{
+	struct fx *fx = *state;
+	struct given a = fx_put(fx, .uri = "urn:a", .embargo_ms = START + 1000), b, later;
+
+	b = fx_put(fx, .uri = "urn:b", .embargo_ms = START + 2000);
+	damage(fx, a.sequence);
+	damage(fx, b.sequence);
+	fx_put(fx, .uri = "urn:a", .version = "9", .status = STATUS_CANCELED);
+	later = fx_put(fx, .uri = "urn:b", .version = "2", .embargo_ms = START + 3000);
+	assert_int_equal(later.result, RESULT_HELD);
+	assert_int_equal(fx_entries(fx, T_HELD), 3);
+	damage(fx, a.sequence);
+	damage(fx, b.sequence);
+	fx_advance(fx, 1000);
+	assert_int_equal(fx_release(fx), 0);
+	assert_int_equal(fx_head(fx, a.sequence).state, ITEM_KILLED);
+	assert_int_equal(fx_told(fx, STORE_OVERTAKEN)->sequence, a.sequence);
+	assert_int_equal(fx_told(fx, STORE_OVERTAKEN)->code, NX_EKILLED);
+	fx_advance(fx, 1000);
+	assert_int_equal(fx_release(fx), 0);
+	assert_int_equal(fx_head(fx, b.sequence).state, ITEM_SUPERSEDED);
+	assert_int_equal(fx_told(fx, STORE_OVERTAKEN)->sequence, b.sequence);
+	assert_int_equal(fx_told(fx, STORE_OVERTAKEN)->code, NX_ESUPERSEDED);
+	assert_int_equal(fx_entries(fx, T_FEED), 1); /* the kill */
+	fx_advance(fx, 1000);
+	assert_int_equal(fx_release(fx), 0);
+	assert_int_equal(fx_head(fx, later.sequence).state, ITEM_RELEASED);
+	assert_int_equal(fx_entries(fx, T_FEED), 2);
+	assert_int_equal(fx_entries(fx, T_HELD), 0);
+}
+
 /* ---- the clock */
 
 static void a_jump_releases_nothing(void **state)
@@ -278,6 +326,7 @@ int main(void)
 		T(a_hundred_a_transaction),
 		T(held_items_of_a_partner_have_a_ceiling),
 		T(far_away_is_told),
+		T(what_was_overtaken_unseen_is_not_released),
 		T(a_jump_releases_nothing),
 		T(the_operator_may_vouch),
 		T(a_vouch_is_for_the_clock_as_it_stood),
