@@ -650,6 +650,29 @@ static void at_the_mark_of_photos_photos_weigh(void **state)
 	fx_maintain(fx);
 }
 
+/* what nobody is owed goes first, however long the store has stood at the mark */
+static void at_the_mark_debts_wait_for_what_nobody_is_owed(void **state)
+{
+	struct fx *fx = *state;
+	uint32_t sub = fx_sub(fx, "a", true);
+
+	fx_items(fx, "x", 100, "a");
+	come_to_the_mark(fx);
+	fx_items(fx, "n", 300, "nobody");
+	fx_advance(fx, 5000);
+	assert_int_equal(items_retire(fx->items, fx->wall_ms), 1);
+	expire_all(fx);
+	assert_int_equal(fx_claim(fx, sub).expired, 0);
+	while (items_retire(fx->items, fx->wall_ms) == 1) {
+		expire_all(fx);
+		assert_true(fx_entries(fx, T_ITEMS) == 100 || fx_claim(fx, sub).expired == 0);
+	}
+	expire_all(fx);
+	assert_true(fx_claim(fx, sub).expired > 0);
+	items_usage_fake(fx->items, 0);
+	fx_maintain(fx);
+}
+
 /* n items on channel a, each with a photo of 1 MiB */
 static void photos(struct fx *fx, const char *prefix, unsigned n)
 {
@@ -861,6 +884,7 @@ int main(void)
 		T(at_the_mark_what_is_owed_twice_weighs_once),
 		T(at_the_mark_all_of_a_long_feed_is_weighed),
 		T(at_the_mark_a_flood_pushes_nobody_out),
+		T(at_the_mark_debts_wait_for_what_nobody_is_owed),
 		T(at_the_mark_of_photos_photos_weigh),
 		T(at_the_mark_what_a_ceiling_took_is_waited_for),
 		T(at_the_mark_the_last_that_went_is_waited_for),
