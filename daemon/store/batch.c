@@ -203,6 +203,12 @@ static bool can_be_split(int r)
 	return r == NX_EFULL || r == NX_ENOMEM;
 }
 
+static int not_stored(struct store_req *req, int r)
+{
+	return why_set(&req->why, r, "%s",
+		       r == NX_EFULL ? "the store has no room for it" : "out of memory");
+}
+
 /* each alone; who is refused alone has itself to blame */
 static int run_each(struct items *items, struct store_req *list, choose_fn *choose)
 {
@@ -212,7 +218,7 @@ static int run_each(struct items *items, struct store_req *list, choose_fn *choo
 		if (r < 0 && !can_be_split(r))
 			return r;
 		if (r < 0)
-			req->code = r;
+			req->code = not_stored(req, r);
 	}
 	return 0;
 }
@@ -229,7 +235,7 @@ static bool any(const struct store_req *list, choose_fn *choose)
 static int all_later(struct store_req *list)
 {
 	for (struct store_req *req = list; req != NULL; req = req->next) {
-		req->code = NX_ENOMEM;
+		req->code = not_stored(req, NX_ENOMEM);
 		if (is_put(req))
 			((struct store_put *)req)->receipt = NULL;
 	}

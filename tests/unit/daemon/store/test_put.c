@@ -412,6 +412,40 @@ static void a_batch_is_cut_before_it_refuses(void **state)
 		assert_int_equal(p[i].put.req.code, NX_EFULL);
 }
 
+/* the map ends before the marks do: nobody but who is alone in its transaction is refused for it */
+static void who_finds_the_map_full_is_refused_alone(void **state)
+{
+	struct fx *fx = *state;
+	struct it it = { .uri = "urn:a" };
+	struct fx_put a, large, b;
+	struct given c;
+	char *big = malloc((1 << 20) + 1);
+	char uri[32];
+
+	memset(big, 'x', 1 << 20);
+	big[1 << 20] = '\0';
+	fx->items->marks.size = fx->items->marks.settle = 1 << 20; /* pages */
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(uri, sizeof(uri), "urn:%u", i);
+		if (fx_put(fx, .uri = uri, .document = big).code < 0)
+			break;
+	}
+	fx_make(&a, &it);
+	fx_make(&large, &(struct it){ .uri = "urn:large", .document = big });
+	fx_make(&b, &(struct it){ .uri = "urn:b" });
+	a.put.req.next = &large.put.req;
+	large.put.req.next = &b.put.req;
+	assert_int_equal(items_batch(fx->items, &a.put.req, fx->boot_ms, fx->wall_ms), 0);
+	assert_int_equal(large.put.req.code, NX_EFULL);
+	assert_null(large.put.receipt);
+	assert_true(large.put.req.why.words[0] != '\0');
+	assert_int_equal(fx_given(&a.put).result, RESULT_STORED);
+	assert_int_equal(fx_given(&b.put).result, RESULT_STORED);
+	c = fx_put(fx, .uri = "urn:c");
+	assert_int_equal(fx_entries(fx, T_ITEMS), c.sequence); /* no number is lost */
+	free(big);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fx_setup, fx_teardown)
@@ -439,6 +473,7 @@ int main(void)
 		T(a_faked_figure_counts),
 		T(a_batch_has_its_bounds),
 		T(a_batch_is_cut_before_it_refuses),
+		T(who_finds_the_map_full_is_refused_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
