@@ -671,6 +671,43 @@ static void no_room_is_tried_again(void **state)
 	free(p);
 }
 
+/* two who complete the same photo in one transaction that finds no room: the second was given the
+ * first one's number, and is not when it runs again alone */
+static void two_of_one_photo_are_tried_again(void **state)
+{
+	struct room *room = *state;
+	bool fired = true;
+
+	need_faults();
+	for (unsigned n = 1; fired; n++) {
+		uint8_t *p = octets_of(100 + n, 9000), sha[32];
+		struct store_part_append req[2] = { 0 };
+
+		sha256_of(p, 9000, sha);
+		for (unsigned i = 0; i < 2; i++) {
+			req[i].req.kind = REQ_PART_APPEND;
+			req[i].req.next = i == 0 ? &req[1].req : NULL;
+			req[i].number = begin(room, i == 0 ? AFP : DPA, sha, 9000, NULL);
+			req[i].n = 9000;
+			req[i].octets = malloc(9000);
+			memcpy(req[i].octets, p, 9000);
+		}
+		assert_true(req[0].number != req[1].number);
+		fault_arm("db.put", n, false);
+		assert_int_equal(photos_batch(room->photos, &req[0].req, NOW), 0);
+		fired = fault_fired();
+		fault_off();
+		for (unsigned i = 0; i < 2; i++) {
+			assert_int_equal(req[i].req.code, 0);
+			assert_true(req[i].complete);
+		}
+		assert_true(req[0].number == req[1].number);
+		assert_reads(room, req[0].number, p, 9000);
+		assert_int_equal(entries(room, P_PARTIALS), 0);
+		free(p);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -692,6 +729,7 @@ int main(void)
 		TEST(a_dropped_part_is_gone),
 		TEST(time_takes_what_nobody_wants),
 		TEST(no_room_is_tried_again),
+		TEST(two_of_one_photo_are_tried_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
