@@ -70,8 +70,8 @@ static void subscribed(struct subscriber *s, const struct subscribed *subscribed
 	report_words("subscribed to %s: at most %" PRIu64 " items are owed", subscribed->name,
 		     subscribed->owed);
 	if (subscribed->expired > 0)
-		report_words("%" PRIu64 " items were given up by the exchange since the last time: "
-			     "they were older, or more, than it keeps",
+		report_words("%" PRIu64 " items were given up by the exchange in all, because they "
+			     "were older, or more, than it keeps",
 			     subscribed->expired);
 }
 
