@@ -150,10 +150,11 @@ int kept_make_way(struct kept *kept, const struct sockaddr *wanted, struct why *
 	int r = 0;
 
 	for (unsigned i = 0; i < kept->n; i++) {
-		struct sockaddr_storage is = { 0 };
+		struct sockaddr_storage is;
 		socklen_t n = sizeof(is);
 		int fd = kept->v[i].fd;
 
+		memset(&is, 0, sizeof(is));
 		if (fd < 0 || getsockname(fd, (struct sockaddr *)&is, &n) < 0 ||
 		    !in_the_way((struct sockaddr *)&is, wanted))
 			continue;

@@ -145,7 +145,7 @@ static void look_node(struct looking *look)
 		snprintf(node, size, "%.*s", (int)value.n, (const char *)value.p);
 	else
 		snprintf(node, size, "%s", look->node);
-	if (!slice_is(value, node))
+	if (value.p == NULL || !slice_is(value, node))
 		fault(look, "node", "the name of the node was damaged: it is %s", node);
 }
 

@@ -209,8 +209,9 @@ static void take_others(struct queue *queue, struct batch *batch)
 {
 	struct queue_row *urgent = &queue->row[QUEUE_URGENT], *other = &queue->row[QUEUE_OTHER];
 
-	while (batch->n < QUEUE_BATCH_MAX && (urgent->n > 0 || other->n > 0)) {
-		if (other->n > 0 && (urgent->n == 0 || queue->run >= QUEUE_URGENT_RUN)) {
+	while (batch->n < QUEUE_BATCH_MAX && (urgent->turn != NULL || other->turn != NULL)) {
+		if (other->turn != NULL &&
+		    (urgent->turn == NULL || queue->run >= QUEUE_URGENT_RUN)) {
 			take_turn(queue, other, batch);
 			queue->run = 0;
 		} else {

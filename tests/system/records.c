@@ -414,7 +414,7 @@ static void attack(struct liar *liar, void (*send)(struct liar *))
 
 int main(int argc, char **argv)
 {
-	double seconds = argc > 4 ? atof(argv[4]) : 3;
+	double seconds = argc > 4 ? atof(argv[4]) : 60;
 	struct liar *liar = calloc(1, sizeof(*liar));
 	void (*send)(struct liar *) = NULL;
 	SSL_CTX *ctx;

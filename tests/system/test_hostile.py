@@ -360,7 +360,7 @@ def ends(attack, reason, words, *seconds):
     def case(w):
         got = by_hand(w, attack, *seconds)
         n = got["ended"]
-        holds(n > 0 and got["links"] - n <= (1 if seconds else 0), "links %r" % got)
+        holds(n > 0 and got["links"] - n <= (2 if seconds else 0), "links %r" % got)
         line = w.x.log("conn.close", since=w.mark, peer="liar", count=n)
         check((line["reason"], line["words"]), (reason, words), "the last of %d ends" % n)
         check(len(w.x.found("conn.close", since=w.mark, peer="liar", reason=reason)), n, "closed as %s" % reason)
@@ -416,7 +416,7 @@ def test_games():
 
 
 def test_records():
-    run_cases(RECORDS, PARTNERS, SUBS, {"limits": "ping = 500ms idle = 2s"})
+    run_cases(RECORDS, PARTNERS, SUBS, {"limits": "ping = 500ms idle = %ds" % (4 * SLOW)})
 
 
 def test_barrage():
