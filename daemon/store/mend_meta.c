@@ -151,18 +151,6 @@ static void look_node(struct looking *look)
 
 /* ---- counters */
 
-static uint64_t last_of(struct txn *txn, unsigned table)
-{
-	uint64_t key = 0;
-	struct cur cur;
-
-	cur_open(&cur, txn, table);
-	if (cur_last(&cur))
-		key = u64_of(cur.key);
-	cur_close(&cur);
-	return key;
-}
-
 static void raise_to(uint64_t *most, uint64_t u)
 {
 	*most = u > *most ? u : *most;
@@ -171,13 +159,13 @@ static void raise_to(uint64_t *most, uint64_t u)
 /* at least: by the last row of each table that has one */
 static struct items_count count_least(struct txn *txn)
 {
-	struct items_count count = { .sequence_last = last_of(txn, T_ITEMS),
-				     .position_last = last_of(txn, T_FEED),
+	struct items_count count = { .sequence_last = table_last(txn, T_ITEMS),
+				     .position_last = table_last(txn, T_FEED),
 				     .held = txn_entries(txn, T_HELD) };
 	struct feed_row last;
 
-	raise_to(&count.sequence_last, last_of(txn, T_FRESH));
-	raise_to(&count.position_last, last_of(txn, T_FLASH));
+	raise_to(&count.sequence_last, table_last(txn, T_FRESH));
+	raise_to(&count.position_last, table_last(txn, T_FLASH));
 	if (feed_get(txn, count.position_last, &last)) {
 		raise_to(&count.sequence_last, last.sequence);
 		count.total_items = last.total_items;
@@ -278,7 +266,7 @@ static void look_counters(struct looking *look)
 static int64_t wall_least(struct looking *look)
 {
 	struct record record;
-	uint64_t last = last_of(look->txn, T_ITEMS);
+	uint64_t last = table_last(look->txn, T_ITEMS);
 
 	return last != 0 && record_head(look->txn, last, &record) == 0 ? record.stored_ms
 								       : TIME_NONE;

@@ -178,3 +178,15 @@ void meta_rewrite(struct txn *txn, unsigned table, const struct meta_rows *rows)
 				slice_of(row->octets, row->n));
 	}
 }
+
+uint64_t table_last(struct txn *txn, unsigned table)
+{
+	uint64_t key = 0;
+	struct cur cur;
+
+	cur_open(&cur, txn, table);
+	if (cur_last(&cur))
+		key = u64_of(cur.key);
+	cur_close(&cur);
+	return key;
+}

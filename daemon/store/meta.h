@@ -49,3 +49,6 @@ bool meta_row_near_kind(const struct meta_row *row, const char *kind);
 bool meta_row_is_kind(const struct meta_row *row, const char *kind);
 /* empties the table, whatever its pages say, and writes what is not gone */
 void meta_rewrite(struct txn *txn, unsigned table, const struct meta_rows *rows);
+
+/* the highest key of a table whose keys are integers; 0: it is empty */
+uint64_t table_last(struct txn *txn, unsigned table);

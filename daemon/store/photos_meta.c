@@ -74,18 +74,6 @@ static int look_format(struct photos_look *look, const struct copy *copy, const 
 	return 0;
 }
 
-static uint64_t last_of(struct txn *txn, unsigned table)
-{
-	uint64_t key = 0;
-	struct cur cur;
-
-	cur_open(&cur, txn, table);
-	if (cur_last(&cur))
-		key = u64_of(cur.key);
-	cur_close(&cur);
-	return key;
-}
-
 static uint64_t higher(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
@@ -94,9 +82,9 @@ static uint64_t higher(uint64_t a, uint64_t b)
 /* no part, and nothing that names one, has this number or a higher one */
 static uint64_t next_least(struct txn *txn, struct txn *items)
 {
-	uint64_t last = higher(last_of(txn, P_PARTS), last_of(txn, P_GONE));
+	uint64_t last = higher(table_last(txn, P_PARTS), table_last(txn, P_GONE));
 
-	last = higher(last, last_of(txn, P_CHUNKS) >> CHUNK_SHIFT);
+	last = higher(last, table_last(txn, P_CHUNKS) >> CHUNK_SHIFT);
 	if (items != NULL)
 		last = higher(last, items_part_last(items));
 	return last + 1;
